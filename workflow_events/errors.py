@@ -1,0 +1,209 @@
+"""The one error tree of the SDK, drawn at the head of the file.
+
+::
+
+    WorkflowEventsError
+    ├── ConfigurationError (ValueError)
+    ├── InvalidEventError (ValueError)
+    ├── TransportError                        .retryable
+    │   ├── BrokerUnavailableError (ConnectionError)
+    │   ├── AccessDeniedError
+    │   ├── TopicNotFoundError
+    │   ├── MessageTooLargeError
+    │   └── DeliveryError
+    ├── ResultTimeoutError (TimeoutError)     .pending  .read_to
+    ├── ResultUnavailableError
+    └── WorkflowResultError                   .event  .error_type  .error_message  .retryable
+        ├── WorkflowFailedError               status "failure": it ran and says no
+        ├── WorkflowErroredError              status "error": it broke
+        ├── WorkflowCancelledError            status "cancelled"
+        └── WorkflowInterruptedError          status "interrupted": it needs a human
+
+Foreign errors (aiokafka, kafka-python, pydantic) are mapped into this tree in one place each, with ``from``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from workflow_events.events import WorkflowResultEvent
+    from workflow_events.pending import PendingRequest
+
+__all__ = [
+    "AccessDeniedError",
+    "BrokerUnavailableError",
+    "ConfigurationError",
+    "DeliveryError",
+    "InvalidEventError",
+    "MessageTooLargeError",
+    "ResultTimeoutError",
+    "ResultUnavailableError",
+    "TopicNotFoundError",
+    "TransportError",
+    "WorkflowCancelledError",
+    "WorkflowErroredError",
+    "WorkflowEventsError",
+    "WorkflowFailedError",
+    "WorkflowInterruptedError",
+    "WorkflowResultError",
+]
+
+
+class WorkflowEventsError(Exception):
+    """Whatever this SDK raises on purpose."""
+
+
+class ConfigurationError(WorkflowEventsError, ValueError):
+    """A setting is missing, contradictory or not supported; the message says which and what to set."""
+
+
+class InvalidEventError(WorkflowEventsError, ValueError):
+    """Bytes or fields that are not the event they should be; the message names the fields."""
+
+
+class TransportError(WorkflowEventsError):
+    """Kafka could not do what was asked.
+
+    Attributes:
+        retryable: whether the same call may succeed later without anybody changing anything.
+    """
+
+    retryable: ClassVar[bool] = False
+
+
+class BrokerUnavailableError(TransportError, ConnectionError):
+    """No broker, no leader or too few replicas answered in time."""
+
+    retryable = True
+
+
+class AccessDeniedError(TransportError):
+    """The broker refused the credentials, or the principal lacks a right."""
+
+
+class TopicNotFoundError(TransportError):
+    """A topic does not exist on the cluster."""
+
+
+class MessageTooLargeError(TransportError):
+    """A message is larger than the client or the broker takes."""
+
+
+class DeliveryError(TransportError):
+    """A publish was not confirmed; whether the broker stored the message is not known."""
+
+
+class ResultTimeoutError(WorkflowEventsError, TimeoutError):
+    """No result arrived before the deadline.
+
+    Attributes:
+        pending: the request that was waited for; it can be waited for again.
+        read_to: how far the reply topic had been read, as ``{partition: next offset}``.
+    """
+
+    def __init__(
+        self,
+        pending: PendingRequest,
+        *,
+        read_to: Mapping[int, int] | None = None,
+        cause: str | None = None,
+    ) -> None:
+        self.pending = pending
+        self.read_to: dict[int, int] = dict(read_to or {})
+        self.cause = cause
+        super().__init__(self._describe())
+
+    def _describe(self) -> str:
+        pending = self.pending
+        lines = [
+            f"No result for request {pending.correlation_id} (workflow {pending.workflow_id!r}, run "
+            f"{pending.workflow_run_id!r}, attempt {pending.attempt}) on topic {pending.reply_topic!r} "
+            f"by its deadline {pending.deadline.isoformat()}.",
+            f"Read from {_offsets(pending.reply_cursor)} to {_offsets(self.read_to)}.",
+        ]
+        if self.cause:
+            lines.append(f"The reader's last error: {self.cause}.")
+        if self.cause or not self.read_to:
+            lines.append("Check that this process can reach the broker and may read the topic.")
+        else:
+            lines.append(
+                "Check that a worker serves this workflow and is not behind (its consumer group's lag), and that "
+                "it publishes to this topic."
+            )
+        return " ".join(lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_timeout, (type(self), self.pending, self.read_to, self.cause))
+
+
+def _rebuild_timeout(
+    kind: type[ResultTimeoutError], pending: PendingRequest, read_to: dict[int, int], cause: str | None
+) -> ResultTimeoutError:
+    return kind(pending, read_to=read_to, cause=cause)
+
+
+def _offsets(cursor: Mapping[int, int]) -> str:
+    if not cursor:
+        return "nothing"
+    shown = ", ".join(f"{partition}:{offset}" for partition, offset in sorted(cursor.items())[:12])
+    return f"{{{shown}{', …' if len(cursor) > 12 else ''}}}"
+
+
+class ResultUnavailableError(WorkflowEventsError):
+    """A result that is known by its place in the log cannot be read back (retention, a recreated topic)."""
+
+
+class WorkflowResultError(WorkflowEventsError):
+    """The workflow answered, and the answer is not a success.
+
+    Attributes:
+        event: the whole result event.
+        error_type: the remote error's type, such as ``"builtins.ValueError"``; the status where it gave none.
+        error_message: the remote error's message.
+        retryable: the worker's judgement whether asking again may help; None where it gave none.
+    """
+
+    said: ClassVar[str] = "ended without success"
+
+    def __init__(self, event: WorkflowResultEvent) -> None:
+        self.event = event
+        detail = event.error_detail
+        self.error_type: str = detail.type if detail else event.status.value
+        self.error_message: str = event.error or (detail.message if detail else "no message was given")
+        self.retryable: bool | None = detail.retryable if detail else None
+        where = f" in node {detail.node!r}" if detail and detail.node else ""
+        kind = f"{detail.type}: " if detail else ""
+        super().__init__(
+            f"Workflow {event.workflow_id!r} {self.said}{where}: {kind}{self.error_message} "
+            f"(request {event.correlation_id}, run {event.workflow_run_id!r})"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.event,))
+
+
+class WorkflowFailedError(WorkflowResultError):
+    """Status ``failure``: the workflow ran to an end and says no."""
+
+    said = "says no"
+
+
+class WorkflowErroredError(WorkflowResultError):
+    """Status ``error``: the workflow broke."""
+
+    said = "broke"
+
+
+class WorkflowCancelledError(WorkflowResultError):
+    """Status ``cancelled``: the run was stopped on request."""
+
+    said = "was cancelled"
+
+
+class WorkflowInterruptedError(WorkflowResultError):
+    """Status ``interrupted``: the run stopped at a question that a human has to answer."""
+
+    said = "waits for a human"

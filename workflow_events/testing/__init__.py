@@ -1,0 +1,1 @@
+"""Public broker fixtures."""

@@ -1,0 +1,246 @@
+"""The one place that knows bytes, header names and keys.
+
+Values are UTF-8 JSON. Headers follow the CloudEvents Kafka binding, binary mode (``ce_*`` and ``content-type``), preceded
+by ``correlation-id``, so that a waiter finds it in its first look. A message without headers or key is as good as ours:
+whoever reads falls back to the body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from workflow_events import tracing
+from workflow_events.errors import InvalidEventError
+from workflow_events.events import PROTOCOL_VERSION, EventType, WorkflowEvent, WorkflowResultEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "HEADER_CONTENT_TYPE",
+    "HEADER_CORRELATION_ID",
+    "HEADER_PROTOCOL_VERSION",
+    "HEADER_REPLY_PARTITION",
+    "HEADER_REPLY_TOPIC",
+    "Headers",
+    "OutgoingMessage",
+    "ReturnAddress",
+    "correlation_id_in",
+    "correlation_key",
+    "decode_event",
+    "decode_result",
+    "event_message",
+    "find_correlation_key",
+    "request_message",
+    "result_message",
+    "return_address_in",
+]
+
+HEADER_CORRELATION_ID = "correlation-id"
+HEADER_REPLY_TOPIC = "reply-topic"
+HEADER_REPLY_PARTITION = "reply-partition"
+HEADER_PROTOCOL_VERSION = "protocol-version"
+HEADER_CONTENT_TYPE = "content-type"
+
+_CONTENT_TYPE = b"application/json"
+_CE_SPECVERSION = b"1.0"
+_PROTOCOL_VERSION = PROTOCOL_VERSION.encode()
+_ID_LENGTH = 36
+_MAX_PROBLEMS = 5
+
+if TYPE_CHECKING:
+    Headers = Iterable[tuple[str, bytes | None]]
+else:
+    Headers = object
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """A message as any Kafka client can send it.
+
+    Attributes:
+        partition: None lets the client's partitioner decide by key.
+    """
+
+    topic: str
+    value: bytes
+    key: bytes | None = None
+    headers: list[tuple[str, bytes]] = field(default_factory=list)
+    partition: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnAddress:
+    """Where a requester wants its answer (pattern: Return Address, Enterprise Integration Patterns)."""
+
+    topic: str
+    partition: int | None = None
+
+
+def correlation_key(correlation_id: UUID) -> bytes:
+    """An id as it stands in the header and in look-up tables: 36 lower-case ASCII bytes."""
+    return str(correlation_id).encode()
+
+
+def request_message(event: WorkflowEvent, *, topic: str, reply_to: ReturnAddress | None = None) -> OutgoingMessage:
+    """A request, keyed by its thread so that one thread's requests meet in one partition and so in one worker."""
+    headers = _headers(event.event_id, event.event_type, event.source, event.timestamp.isoformat())
+    if reply_to is not None:
+        headers.append((HEADER_REPLY_TOPIC, reply_to.topic.encode()))
+        if reply_to.partition is not None:
+            headers.append((HEADER_REPLY_PARTITION, str(reply_to.partition).encode()))
+    key = event.thread_id or str(event.event_id)
+    return OutgoingMessage(topic=topic, value=_encode(event), key=key.encode(), headers=headers)
+
+
+def event_message(event: WorkflowEvent, *, topic: str) -> OutgoingMessage:
+    """Any other event, keyed by its own id."""
+    headers = _headers(event.event_id, event.event_type, event.source, event.timestamp.isoformat())
+    return OutgoingMessage(topic=topic, value=_encode(event), key=correlation_key(event.event_id), headers=headers)
+
+
+def result_message(
+    result: WorkflowResultEvent, *, topic: str, partition: int | None = None, source: str = "langgraph"
+) -> OutgoingMessage:
+    """The answer to a request, keyed by its correlation id."""
+    headers = _headers(result.correlation_id, EventType.WORKFLOW_RESULT, source, result.timestamp.isoformat())
+    key = correlation_key(result.correlation_id)
+    return OutgoingMessage(topic=topic, value=_encode(result), key=key, headers=headers, partition=partition)
+
+
+def decode_event(value: bytes | None) -> WorkflowEvent:
+    """A request or other event from a message's value.
+
+    Raises:
+        InvalidEventError: it is not one; the message names the fields, never their values.
+    """
+    return _decode(WorkflowEvent, value)
+
+
+def decode_result(value: bytes | None) -> WorkflowResultEvent:
+    """A result from a message's value.
+
+    Raises:
+        InvalidEventError: it is not one; the message names the fields, never their values.
+    """
+    return _decode(WorkflowResultEvent, value)
+
+
+def find_correlation_key(headers: Headers, value: bytes | None) -> bytes | None:
+    """The correlation key of a result, from its header; from its body only where the header is missing or no id.
+
+    This is the hot path of every waiter. It never raises: bytes that are not a result have no key.
+    """
+    for name, header in headers:
+        if name == HEADER_CORRELATION_ID:
+            if header is not None and len(header) == _ID_LENGTH:
+                return header
+            break
+    found = _id_in_body(value, "correlation_id")
+    return None if found is None else correlation_key(found)
+
+
+def correlation_id_in(headers: Headers, value: bytes | None) -> UUID | None:
+    """The id of a message that may be broken in every other way; None where it cannot be read.
+
+    Looks at the header, then for ``correlation_id`` or ``event_id`` in the body. It serves dead letters: whoever waits
+    for that id can be told.
+    """
+    for name, header in headers:
+        if name == HEADER_CORRELATION_ID and header is not None:
+            found = _parse_id(header)
+            if found is not None:
+                return found
+    return _id_in_body(value, "correlation_id", "event_id")
+
+
+def return_address_in(headers: Headers) -> ReturnAddress | None:
+    """The return address of a request; None where it carries none that can be read."""
+    topic: str | None = None
+    partition: int | None = None
+    for name, header in headers:
+        if header is None:
+            continue
+        if name == HEADER_REPLY_TOPIC:
+            topic = header.decode(errors="replace")
+        elif name == HEADER_REPLY_PARTITION and header.isdigit():
+            partition = int(header)
+    return ReturnAddress(topic, partition) if topic else None
+
+
+def _headers(event_id: UUID, event_type: str, source: str, time: str) -> list[tuple[str, bytes]]:
+    key = correlation_key(event_id)
+    return [
+        (HEADER_CORRELATION_ID, key),
+        ("ce_id", key),
+        ("ce_source", f"/{source}".encode()),
+        ("ce_type", event_type.encode()),
+        ("ce_specversion", _CE_SPECVERSION),
+        ("ce_time", time.encode()),
+        (HEADER_CONTENT_TYPE, _CONTENT_TYPE),
+        (HEADER_PROTOCOL_VERSION, _PROTOCOL_VERSION),
+        *tracing.inject(),
+    ]
+
+
+_OPTIONAL_EVENT_FIELDS = ("deadline", "thread_id")
+_OPTIONAL_RESULT_FIELDS = tuple(
+    name for name, info in WorkflowResultEvent.model_fields.items() if info.default is None and name != "error"
+)
+
+
+def _encode(event: WorkflowEvent | WorkflowResultEvent) -> bytes:
+    optional = _OPTIONAL_EVENT_FIELDS if isinstance(event, WorkflowEvent) else _OPTIONAL_RESULT_FIELDS
+    absent = {name for name in optional if getattr(event, name) is None}
+    return event.model_dump_json(exclude=absent).encode()
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _decode(model: type[_Model], value: bytes | None) -> _Model:
+    if not value:
+        raise InvalidEventError(f"An empty message is no {model.__name__}.")
+    try:
+        return model.model_validate_json(value)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        shown = "; ".join(
+            f"{'.'.join(str(step) for step in problem['loc']) or 'the message'}: {problem['msg']}"
+            for problem in problems[:_MAX_PROBLEMS]
+        )
+        more = f" (and {len(problems) - _MAX_PROBLEMS} more)" if len(problems) > _MAX_PROBLEMS else ""
+        # The cause holds the input, which may be secret: it is left out on purpose.
+        raise InvalidEventError(f"Not a valid {model.__name__} ({len(value)} bytes): {shown}{more}.") from None
+
+
+def _id_in_body(value: bytes | None, *names: str) -> UUID | None:
+    if not value:
+        return None
+    try:
+        body = from_json(value)
+    except ValueError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    for name in names:
+        found = _parse_id(body.get(name))
+        if found is not None:
+            return found
+    return None
+
+
+def _parse_id(text: object) -> UUID | None:
+    if isinstance(text, bytes):
+        text = text.decode(errors="replace")
+    if not isinstance(text, str):
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
