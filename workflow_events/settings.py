@@ -1,0 +1,302 @@
+"""Every Kafka option of the SDK, read once: from the environment, from ``.env``, or from keyword arguments.
+
+No other module declares a Kafka option. A module that needs a client asks :meth:`KafkaSettings.for_aiokafka` or
+:meth:`KafkaSettings.for_kafka_python` for its keyword arguments.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from workflow_events.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["KafkaSettings"]
+
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+CompressionType = Literal["none", "gzip", "snappy", "lz4", "zstd"]
+
+_PREFIX = "KAFKA_"
+_TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/@\[\],]+)(:(?P<port>\d{1,5}))?")
+_DAY = 86_400.0
+
+
+class KafkaSettings(BaseSettings):
+    """Where the cluster is, how to be let in, and how the SDK's topics are named and made.
+
+    Every field is read from the environment as its name in capitals with the prefix ``KAFKA_``, so
+    ``bootstrap_servers`` from ``KAFKA_BOOTSTRAP_SERVERS``; then from a file ``.env`` in the working directory. A keyword
+    argument wins over both. An empty variable counts as absent. Instances are frozen and hashable, so that readers and
+    producers can be shared by settings. Durations are in seconds, sizes in bytes. Secrets stay out of ``repr`` and of
+    every message.
+
+    Raises:
+        ConfigurationError: a value is missing, malformed or contradicts another; the message names the variables and
+            says what to set, and shows no secret.
+    """
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        str_strip_whitespace=True,
+    )
+
+    bootstrap_servers: str = Field(
+        default="localhost:9092", description="Brokers to ask first, as host:port, separated by commas."
+    )
+    client_id: str = Field(
+        default="workflow-events", min_length=1, description="The name that brokers log and put quotas on."
+    )
+
+    security_protocol: SecurityProtocol = Field(
+        default="PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
+    )
+    sasl_mechanism: SaslMechanism | None = Field(
+        default=None, description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; needed with a SASL protocol."
+    )
+    sasl_username: str | None = Field(default=None, description="User for SASL.")
+    sasl_password: SecretStr | None = Field(default=None, description="Password for SASL.")
+    ssl_cafile: str | None = Field(
+        default=None, description="PEM file of the authorities to trust; absent: the system's."
+    )
+    ssl_certfile: str | None = Field(default=None, description="PEM file of the client certificate (mutual TLS).")
+    ssl_keyfile: str | None = Field(
+        default=None, description="PEM file of the client key; absent: the key is in the certificate's file."
+    )
+    ssl_key_password: SecretStr | None = Field(default=None, description="Password of the client key.")
+    ssl_check_hostname: bool = Field(
+        default=True, description="Whether the broker's certificate must name the host that was dialled."
+    )
+
+    compression_type: CompressionType = Field(
+        default="none", description="Compression of what is published: none, gzip, snappy, lz4 or zstd."
+    )
+    connect_timeout: float = Field(
+        default=10.0, gt=0, le=600, description="How long to keep trying to reach a first broker, in seconds."
+    )
+    request_timeout: float = Field(
+        default=30.0, ge=1, le=300, description="How long to wait for a broker's answer to one request, in seconds."
+    )
+    metadata_max_age: float = Field(
+        default=300.0, gt=0, description="How long to trust the list of brokers, topics and leaders, in seconds."
+    )
+    max_message_bytes: int = Field(
+        default=1_048_576, ge=1024, description="The largest message to publish or to create topics for, in bytes."
+    )
+
+    workflow_events_topic: str = Field(default="workflow-events", description="Topic of requests.")
+    workflow_results_topic: str = Field(default="workflow-results", description="Topic of results.")
+    workflow_progress_topic: str = Field(default="workflow-progress", description="Topic of progress events.")
+    workflow_control_topic: str = Field(default="workflow-control", description="Topic of cancel and resume events.")
+    dead_letter_suffix: str = Field(
+        default=".dlq", min_length=1, description="What a topic's dead-letter topic has after the topic's name."
+    )
+    topic_partitions: int = Field(default=6, ge=1, description="Partitions of a topic that the SDK creates.")
+    topic_replication_factor: int | None = Field(
+        default=None, ge=1, description="Replicas of a topic that the SDK creates; absent: the broker's default."
+    )
+    topic_retention: float = Field(
+        default=7 * _DAY, gt=0, description="How long a topic that the SDK creates keeps messages, in seconds."
+    )
+    topic_min_insync_replicas: int | None = Field(
+        default=None, ge=1, description="Replicas that must have a message before it counts; absent: the broker's."
+    )
+
+    look_back: float = Field(
+        default=_DAY, gt=0, description="How far back to look for the result of an id that carries no time, in seconds."
+    )
+    clock_margin: float = Field(
+        default=300.0, ge=0, description="How far clocks may disagree when a place is looked up by time, in seconds."
+    )
+
+    # Hidden from type checkers, which know the fields from the class body.
+    if not TYPE_CHECKING:
+
+        def __init__(self, **values: Any) -> None:
+            _refuse_unknown(values, type(self).model_fields)
+            problem = None
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                problem = _explain(error)
+            # Raised outside the handler: the validation error holds the input, and with it the secrets.
+            if problem is not None:
+                raise ConfigurationError(problem)
+
+    @classmethod
+    def from_librdkafka(cls, config: Mapping[str, Any], **overrides: Any) -> Self:
+        """Settings from librdkafka's option names, the shape of an Airflow connection of type ``kafka``.
+
+        Where the cluster is and how to be let in comes from ``config`` and ``overrides`` alone: the environment's
+        credentials belong to the environment's cluster. Topics, retention and the like still come from the environment.
+
+        Args:
+            config: such as ``{"bootstrap.servers": "broker:9092", "security.protocol": "SASL_SSL", ...}``. Options of
+                librdkafka that mean nothing here, such as ``group.id``, are left out with a debug log.
+            **overrides: fields of this class; they win over ``config``.
+
+        Raises:
+            ConfigurationError: ``bootstrap.servers`` is missing, or a security feature is asked for that the SDK lacks
+                (Kerberos, OAuth, key stores, certificates in the text).
+        """
+        from workflow_events.librdkafka import settings_from  # noqa: PLC0415 - most processes never need it
+
+        return cls(**settings_from(config, overrides, cls.model_fields))
+
+    def dead_letter_topic(self, topic: str) -> str:
+        """The topic that takes what cannot be processed from ``topic``."""
+        return f"{topic}{self.dead_letter_suffix}"
+
+    def for_aiokafka(self) -> dict[str, Any]:
+        """Connection arguments that aiokafka's producer and consumer share.
+
+        Raises:
+            ConfigurationError: a certificate or key file cannot be used.
+        """
+        from workflow_events.transport.options import aiokafka_options  # noqa: PLC0415 - breaks a cycle
+
+        return aiokafka_options(self)
+
+    def for_kafka_python(self) -> dict[str, Any]:
+        """Connection arguments that kafka-python's producer, consumer and admin client share.
+
+        Raises:
+            ConfigurationError: a certificate or key file cannot be used.
+        """
+        from workflow_events.transport.options import kafka_python_options  # noqa: PLC0415 - breaks a cycle
+
+        return kafka_python_options(self)
+
+    @field_validator("security_protocol", "sasl_mechanism", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.strip().upper() if isinstance(value, str) else value
+
+    @field_validator("compression_type", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        servers = [server.strip() for server in value.split(",") if server.strip()]
+        if not servers:
+            raise ValueError("name at least one broker, as host:port")
+        for server in servers:
+            if "@" in server:  # shaped like user:password@host, so it is not repeated
+                raise ValueError("a broker is named as host:port; user and password have settings of their own")
+            found = _HOST_AND_PORT.fullmatch(server)
+            if found is None or not 0 < int(found["port"] or 9092) < 65536:
+                raise ValueError(f"{server!r} is not host:port; several brokers are separated by commas")
+        return ",".join(servers)
+
+    @field_validator(
+        "workflow_events_topic", "workflow_results_topic", "workflow_progress_topic", "workflow_control_topic"
+    )
+    @classmethod
+    def _topic_name(cls, value: str) -> str:
+        if value in {".", ".."} or not _TOPIC_NAME.fullmatch(value):
+            raise ValueError(f"{value!r} is no topic name: Kafka takes 1 to 249 letters, digits, '.', '_' and '-'")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems = [*self._sasl_problems(), *self._ssl_problems(), *self._topic_problems()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _sasl_problems(self) -> list[str]:
+        problems = []
+        if self.security_protocol.startswith("SASL_"):
+            for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
+                if not getattr(self, name):
+                    problems.append(f"{self.security_protocol} needs {name}: set {_variable(name)}")
+        else:
+            given = [name for name in ("sasl_mechanism", "sasl_username", "sasl_password") if getattr(self, name)]
+            if given:
+                problems.append(
+                    f"{' and '.join(given)} would not be used with {self.security_protocol}: set "
+                    f"{_variable('security_protocol')} to SASL_SSL (or SASL_PLAINTEXT), or unset "
+                    f"{' and '.join(map(_variable, given))}"
+                )
+        return problems
+
+    def _ssl_problems(self) -> list[str]:
+        problems = []
+        names = ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_key_password")
+        given = [name for name in names if getattr(self, name)]
+        if given and not self.security_protocol.endswith("SSL"):
+            problems.append(
+                f"{' and '.join(given)} would not be used with {self.security_protocol}: set "
+                f"{_variable('security_protocol')} to SSL or SASL_SSL, or unset {' and '.join(map(_variable, given))}"
+            )
+        if self.ssl_certfile is None:
+            problems += [
+                f"{name} is set without ssl_certfile: set {_variable('ssl_certfile')} to the client certificate"
+                for name in ("ssl_keyfile", "ssl_key_password")
+                if getattr(self, name)
+            ]
+        return problems
+
+    def _topic_problems(self) -> list[str]:
+        names = ("workflow_events_topic", "workflow_results_topic", "workflow_progress_topic", "workflow_control_topic")
+        problems = []
+        taken: dict[str, str] = {}
+        for name in names:
+            topic = getattr(self, name)
+            if topic in taken:
+                problems.append(f"{taken[topic]} and {name} are both {topic!r}: set {_variable(name)} to another topic")
+            taken[topic] = name
+        longest = max(taken, key=len)
+        if not _TOPIC_NAME.fullmatch(self.dead_letter_topic(longest)):
+            problems.append(
+                f"{self.dead_letter_topic(longest)!r} is no topic name: set {_variable('dead_letter_suffix')} to a short "
+                "text of letters, digits, '.', '_' and '-'"
+            )
+        replicas, insync = self.topic_replication_factor, self.topic_min_insync_replicas
+        if replicas is not None and insync is not None and insync > replicas:
+            problems.append(
+                f"topic_min_insync_replicas ({insync}) is more than topic_replication_factor ({replicas}), so nothing "
+                f"could be published: set {_variable('topic_min_insync_replicas')} to {replicas} or less"
+            )
+        return problems
+
+
+def _variable(name: str) -> str:
+    return f"{_PREFIX}{name.upper()}"
+
+
+def _refuse_unknown(values: Mapping[str, object], known: Mapping[str, object]) -> None:
+    unknown = [name for name in values if name not in known and not name.startswith("_")]
+    if not unknown:
+        return
+    hints = [
+        f"{name!r}" + (f" (did you mean {near[0]!r}?)" if (near := difflib.get_close_matches(name, known, 1)) else "")
+        for name in unknown
+    ]
+    raise ConfigurationError(f"KafkaSettings has no setting {' and no '.join(hints)}.")
+
+
+def _explain(error: ValidationError) -> str:
+    problems = []
+    for problem in error.errors(include_url=False, include_input=False):
+        message = problem["msg"].removeprefix("Value error, ")
+        name = str(problem["loc"][0]) if problem["loc"] else None
+        problems.append(f"{_variable(name)} ({name}): {message}" if name else message)
+    return f"The Kafka settings do not hold: {'; '.join(problems)}."

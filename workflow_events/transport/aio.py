@@ -1,0 +1,294 @@
+"""aiokafka's clients: made here, and their errors mapped here.
+
+What has to connect does so within ``connect_timeout``, trying again while no broker answers; aiokafka itself would dial each
+broker once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    ConsumerStoppedError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    RequestTimedOutError,
+    TopicAuthorizationFailedError,
+    UnknownError,
+    UnknownTopicOrPartitionError,
+    UnsupportedVersionError,
+)
+from aiokafka.protocol.metadata import MetadataRequest
+from tenacity import AsyncRetrying, retry_if_exception, retry_if_result, wait_fixed
+
+from workflow_events.errors import WorkflowEventsError
+from workflow_events.retry import async_transport_retrying
+from workflow_events.transport.faults import check_partition, translate, undelivered
+from workflow_events.transport.options import (
+    aiokafka_options,
+    aiokafka_producer_options,
+    codec_missing,
+    consumer_options,
+)
+from workflow_events.transport.timing import TOPIC_PATIENCE, TOPIC_POLL, Stopwatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aiokafka.abc import ConsumerRebalanceListener
+    from aiokafka.client import AIOKafkaClient
+    from aiokafka.structs import RecordMetadata
+
+    from workflow_events.settings import KafkaSettings
+    from workflow_events.wire import OutgoingMessage
+
+__all__ = ["Producer", "map_errors", "new_consumer", "send", "start_consumer", "start_producer"]
+
+logger = logging.getLogger(__name__)
+
+_Client = TypeVar("_Client", bound=AIOKafkaConsumer | AIOKafkaProducer)
+
+# What a broker says to InitProducerId where it knows no idempotent producers, or does not let us have one (before KIP-679).
+_NO_IDEMPOTENCE = (UnknownError, UnsupportedVersionError, ClusterAuthorizationFailedError)
+
+
+class Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka ships no types
+    """An aiokafka producer that knows its settings."""
+
+    def __init__(self, settings: KafkaSettings, **options: Any) -> None:
+        self.settings = settings
+        super().__init__(**{**aiokafka_producer_options(settings), **options})
+
+
+@contextmanager
+def map_errors(
+    settings: KafkaSettings, action: str, *, topic: str | None = None, size: int | None = None
+) -> Iterator[None]:
+    """Turns what aiokafka raises inside the block into our errors.
+
+    Args:
+        settings: name the cluster in the message.
+        action: what the block tries, to follow "Cannot", such as ``"read the end offsets"``.
+        topic: the topic concerned.
+        size: bytes of the message concerned.
+
+    Raises:
+        TransportError: the one that fits.
+    """
+    try:
+        yield
+    except WorkflowEventsError:
+        raise
+    except (KafkaError, ConsumerStoppedError, OSError) as error:  # TimeoutError is an OSError
+        raise translate(error, action=action, settings=settings, topic=topic, size=size) from error
+
+
+async def start_producer(settings: KafkaSettings) -> Producer:
+    """A started producer: acks from all in-sync replicas, and idempotent where the broker can. ``stop()`` it.
+
+    Raises:
+        TransportError: no broker could be reached within ``connect_timeout``, or none let us in.
+        ConfigurationError: a certificate file, or the library for the compression, is missing.
+    """
+    watch = Stopwatch(settings.connect_timeout)
+    async for attempt in async_transport_retrying(settings.connect_timeout):
+        with attempt, map_errors(settings, "connect"):
+            try:
+                with _quiet_refusal():
+                    return await _started(_make_producer(settings, enable_idempotence=True), settings, watch)
+            except _NO_IDEMPOTENCE as error:
+                logger.info(
+                    "%s offers no idempotent producer (%s); publishing with acks=all alone, so a retry inside the "
+                    "client may store a message twice.",
+                    settings.bootstrap_servers,
+                    error,
+                )
+                return await _started(_make_producer(settings, enable_idempotence=False), settings, watch)
+    raise AssertionError("unreachable")  # pragma: no cover
+
+
+def new_consumer(
+    settings: KafkaSettings, *topics: str, group_id: str | None = None, **options: Any
+) -> AIOKafkaConsumer:
+    """A consumer, not yet started, which commits nothing by itself and reads committed messages.
+
+    Args:
+        settings: where and how to connect.
+        *topics: to subscribe to as a member of the group; none to ``assign`` partitions.
+        group_id: the consumer group; None for a reader of replies.
+        **options: aiokafka's own; they win.
+    """
+    return AIOKafkaConsumer(
+        *topics, **{**aiokafka_options(settings), **consumer_options(settings), "group_id": group_id, **options}
+    )
+
+
+async def start_consumer(
+    settings: KafkaSettings,
+    *topics: str,
+    group_id: str | None = None,
+    listener: ConsumerRebalanceListener | None = None,
+    **options: Any,
+) -> AIOKafkaConsumer:
+    """As :func:`new_consumer`, and connected. ``stop()`` it.
+
+    It has not joined its group yet when this returns: that takes as long as the group's other members take, and happens
+    while the consumer is read from.
+
+    Raises:
+        TransportError: no broker could be reached within ``connect_timeout``, or none let us in.
+        TopicNotFoundError: one of the topics does not exist.
+    """
+    watch = Stopwatch(settings.connect_timeout)
+    async for attempt in async_transport_retrying(settings.connect_timeout):
+        with attempt:
+            with map_errors(settings, "connect"):
+                consumer = await _started(new_consumer(settings, group_id=group_id, **options), settings, watch)
+            try:
+                for topic in topics:
+                    with map_errors(settings, "read", topic=topic):
+                        await _await_topic(consumer._client, topic, min(TOPIC_PATIENCE, settings.connect_timeout))  # noqa: SLF001
+                if topics:
+                    consumer.subscribe(topics, listener=listener)
+            except BaseException:
+                await consumer.stop()
+                raise
+            return consumer
+    raise AssertionError("unreachable")  # pragma: no cover
+
+
+async def send(producer: Producer, message: OutgoingMessage, timeout: float | None = None) -> RecordMetadata:
+    """Publishes a message and waits until all in-sync replicas have it.
+
+    The producer itself tries again while that can help. Cancelling the call does not take back a message that is under way.
+
+    Args:
+        producer: from :func:`start_producer`.
+        message: what to publish.
+        timeout: seconds until the confirmation; None takes ``request_timeout``.
+
+    Raises:
+        DeliveryError: not confirmed in time; it may still arrive, for at most ``request_timeout``.
+        TopicNotFoundError: the topic did not exist for 5 seconds, or for ``timeout`` if that is less.
+        TransportError: another one of the tree.
+    """
+    settings = producer.settings
+    limit = settings.request_timeout if timeout is None else timeout
+    watch = Stopwatch(limit)
+    with map_errors(settings, "publish", topic=message.topic, size=len(message.value)):
+        if not producer.client.cluster.partitions_for_topic(message.topic):
+            await _await_topic(producer.client, message.topic, min(TOPIC_PATIENCE, limit))
+        check_partition(settings, message, producer.client.cluster.partitions_for_topic(message.topic))
+        try:
+            async with asyncio.timeout(watch.remaining()):
+                return await producer.send_and_wait(
+                    message.topic,
+                    value=message.value,
+                    key=message.key,
+                    headers=message.headers,
+                    partition=message.partition,
+                )
+        except (TimeoutError, KafkaTimeoutError, RequestTimedOutError) as error:
+            raise undelivered(settings, message.topic, limit) from error
+
+
+async def _started(client: _Client, settings: KafkaSettings, watch: Stopwatch) -> _Client:
+    """Starts a client; one that does not start is stopped, and the error (aiokafka's) says why."""
+    try:
+        try:
+            async with asyncio.timeout(watch.remaining()):
+                await client.start()
+        except KafkaConnectionError as error:
+            raise (await _dial(settings, watch.remaining()) or error) from None
+    except BaseException:
+        await client.stop()
+        raise
+    return client
+
+
+async def _dial(settings: KafkaSettings, timeout: float) -> Exception | None:
+    """Why no broker could be reached: aiokafka logs each reason, and raises an error that does not say.
+
+    The reason comes from dialling again; None if that works.
+    """
+    options = aiokafka_options(settings)
+    servers = options.pop("bootstrap_servers")
+    del options["metadata_max_age_ms"]
+    options["request_timeout_ms"] = max(1, round(timeout * 1000))
+    first: Exception | None = None
+    for host, port, _ in collect_hosts(servers):
+        try:
+            connection = await create_conn(host, port, **options)
+        except (OSError, KafkaError) as error:
+            first = first or error
+        else:
+            connection.close()
+            return None
+    return first
+
+
+async def _await_topic(client: AIOKafkaClient, topic: str, patience: float) -> None:
+    """Waits until the topic is there, without making it: aiokafka's own wait asks the broker to make it."""
+    answered = True
+
+    async def known() -> bool:
+        nonlocal answered
+        answered = False
+        node = client.get_random_node()
+        if node is None:
+            return False
+        response = await client.send(node, MetadataRequest([topic], allow_auto_topic_creation=False))
+        answered = True
+        code = next((found[0] for found in response.topics if found[1] == topic), 0)
+        if code == TopicAuthorizationFailedError.errno:
+            raise TopicAuthorizationFailedError(topic)
+        if code:
+            return False
+        await client.add_topic(topic)
+        return bool(client.cluster.partitions_for_topic(topic))
+
+    retrying = AsyncRetrying(
+        retry=retry_if_result(lambda found: not found) | retry_if_exception(_passing), wait=wait_fixed(TOPIC_POLL)
+    )
+    try:
+        async with asyncio.timeout(patience):
+            await retrying(known)
+    except TimeoutError as error:
+        if answered:
+            raise UnknownTopicOrPartitionError(topic) from error
+        raise KafkaTimeoutError(f"no answer within {patience:g} s") from error
+
+
+def _passing(error: BaseException) -> bool:
+    return isinstance(error, OSError) or bool(getattr(error, "retriable", False))
+
+
+def _make_producer(settings: KafkaSettings, *, enable_idempotence: bool) -> Producer:
+    try:
+        return Producer(settings, enable_idempotence=enable_idempotence)
+    except KafkaError:
+        raise
+    except RuntimeError as error:
+        raise codec_missing(settings) from error
+
+
+@contextmanager
+def _quiet_refusal() -> Iterator[None]:
+    """Keeps aiokafka from logging as an error that a broker has no idempotent producers, which is handled here."""
+    sender = logging.getLogger("aiokafka.producer.sender")
+
+    def keep(record: logging.LogRecord) -> bool:
+        return not record.msg.startswith("Unexpected error during InitProducerIdRequest")
+
+    sender.addFilter(keep)
+    try:
+        yield
+    finally:
+        sender.removeFilter(keep)

@@ -1,0 +1,257 @@
+"""kafka-python's clients: made here, and their errors mapped here.
+
+kafka-python connects while a client is constructed, so each ``new_`` function raises within ``connect_timeout`` when no
+broker can be reached.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
+from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
+from kafka.protocol.metadata import MetadataRequest
+from tenacity import Retrying, retry_if_exception, retry_if_result, stop_before_delay, wait_fixed
+
+from workflow_events.errors import WorkflowEventsError
+from workflow_events.transport.faults import check_partition, translate, undelivered
+from workflow_events.transport.options import (
+    codec_missing,
+    consumer_options,
+    kafka_python_options,
+    kafka_python_producer_options,
+)
+from workflow_events.transport.timing import TOPIC_PATIENCE, TOPIC_POLL, Stopwatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kafka.future import Future
+    from kafka.producer.future import RecordMetadata
+    from tenacity import RetryCallState
+
+    from workflow_events.settings import KafkaSettings
+    from workflow_events.wire import OutgoingMessage
+
+__all__ = ["Producer", "map_errors", "new_admin", "new_consumer", "new_producer", "send"]
+
+_Client = TypeVar("_Client")
+
+
+class Producer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no types
+    """A kafka-python producer that knows its settings."""
+
+    settings: KafkaSettings
+    connection: _Connection
+
+
+@contextmanager
+def map_errors(
+    settings: KafkaSettings, action: str, *, topic: str | None = None, size: int | None = None
+) -> Iterator[None]:
+    """Turns what kafka-python raises inside the block into our errors.
+
+    Args:
+        settings: name the cluster in the message.
+        action: what the block tries, to follow "Cannot", such as ``"read the end offsets"``.
+        topic: the topic concerned.
+        size: bytes of the message concerned.
+
+    Raises:
+        TransportError: the one that fits.
+        ConfigurationError: the cluster does not take a setting.
+    """
+    try:
+        yield
+    except WorkflowEventsError:
+        raise
+    except (KafkaError, OSError) as error:
+        raise translate(error, action=action, settings=settings, topic=topic, size=size) from error
+
+
+def new_producer(settings: KafkaSettings) -> Producer:
+    """A connected producer: acks from all in-sync replicas, idempotent, no topics made on the side.
+
+    Raises:
+        TransportError: no broker could be reached, or none let us in.
+        ConfigurationError: a certificate file, or the library for the compression, is missing.
+    """
+    options = kafka_python_producer_options(settings)
+    producer, connection = _construct(Producer, settings, options)
+    producer.settings = settings
+    producer.connection = connection
+    return producer
+
+
+def new_consumer(settings: KafkaSettings, **options: Any) -> KafkaConsumer:
+    """A connected consumer without a group, which commits nothing and reads committed messages; ``assign`` it.
+
+    Args:
+        settings: where and how to connect.
+        **options: kafka-python's own; they win.
+
+    Raises:
+        TransportError: no broker could be reached, or none let us in.
+    """
+    consumer, _ = _construct(
+        KafkaConsumer, settings, {**kafka_python_options(settings), **consumer_options(settings), **options}
+    )
+    return consumer
+
+
+def new_admin(settings: KafkaSettings) -> KafkaAdminClient:
+    """A connected admin client.
+
+    Raises:
+        TransportError: no broker could be reached, or none let us in.
+    """
+    admin, _ = _construct(KafkaAdminClient, settings, kafka_python_options(settings))
+    return admin
+
+
+def send(producer: Producer, message: OutgoingMessage, timeout: float) -> RecordMetadata:
+    """Publishes a message and waits until all in-sync replicas have it.
+
+    The producer itself tries again while that can help, and idempotence keeps its tries from becoming duplicates; so a
+    caller does not send again what this function gave up on with :class:`DeliveryError`.
+
+    Args:
+        producer: from :func:`new_producer`.
+        message: what to publish.
+        timeout: seconds until the confirmation.
+
+    Raises:
+        DeliveryError: not confirmed in time; it may still arrive, for at most ``request_timeout``.
+        TopicNotFoundError: the topic did not exist for 5 seconds, or for ``timeout`` if that is less.
+        TransportError: another one of the tree.
+    """
+    settings = producer.settings
+    watch = Stopwatch(timeout)
+    with map_errors(settings, "publish", topic=message.topic, size=len(message.value)):
+        _await_topic(producer, message.topic, min(TOPIC_PATIENCE, timeout))
+        check_partition(settings, message, producer.connection.cluster.partitions_for_topic(message.topic))
+        future = producer.send(
+            message.topic,
+            value=message.value,
+            key=message.key,
+            headers=message.headers,
+            partition=message.partition,
+        )
+        try:
+            return future.get(timeout=watch.remaining())
+        except KafkaTimeoutError as error:
+            raise undelivered(settings, message.topic, timeout) from error
+
+
+def _await_topic(producer: Producer, topic: str, patience: float) -> None:
+    """Waits until the topic is there. kafka-python's own wait has one time-out for all of a producer's calls."""
+    cluster = producer.connection.cluster
+    if cluster.partitions_for_topic(topic):
+        return
+    watch = Stopwatch(patience)
+    answered = True
+
+    def known() -> bool:
+        nonlocal answered
+        answered = False
+        code = producer.connection.topic_error(topic, watch.remaining())
+        answered = True
+        if code == TopicAuthorizationFailedError.errno:
+            raise TopicAuthorizationFailedError(topic)
+        if code:
+            return False
+        _finish(cluster.add_topic(topic), watch.remaining())
+        return bool(cluster.partitions_for_topic(topic))
+
+    def give_up(_: RetryCallState) -> None:
+        if answered:
+            raise UnknownTopicOrPartitionError(topic)
+        raise KafkaTimeoutError(f"no answer within {patience:g} s")
+
+    Retrying(
+        retry=retry_if_result(lambda found: not found) | retry_if_exception(_passing),
+        stop=stop_before_delay(patience),
+        wait=wait_fixed(TOPIC_POLL),
+        retry_error_callback=give_up,
+    )(known)
+
+
+def _passing(error: BaseException) -> bool:
+    return isinstance(error, OSError) or bool(getattr(error, "retriable", False))
+
+
+def _finish(future: Future, timeout: float) -> Any:
+    """Waits for a future of kafka-python's, which has no wait of its own."""
+    done = threading.Event()
+    future.add_both(lambda _: done.set())
+    if not done.wait(timeout):
+        raise KafkaTimeoutError(f"no answer within {timeout:g} s")
+    if future.exception is not None:
+        raise future.exception
+    return future.value
+
+
+class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python has no types
+    """Remembers why the last connect failed: kafka-python logs it, and raises an error that does not say."""
+
+    fault: BaseException | None = None
+
+    async def _connect(self, node: Any, conn: Any, *args: Any, **kwargs: Any) -> None:
+        await super()._connect(node, conn, *args, **kwargs)
+        if conn.init_future.failed():
+            self.fault = conn.init_future.exception
+
+
+class _Connection(KafkaNetClient):  # type: ignore[misc]  # kafka-python has no types
+    """kafka-python's network client, told not to make topics by asking for them, which its clients do not pass on."""
+
+    def __init__(self, **configs: Any) -> None:
+        net = NetworkSelector(**configs)
+        super().__init__(net=net, manager=_Manager(net, **configs), **configs)
+        self.cluster.config["allow_auto_create_topics"] = False
+
+    def topic_error(self, topic: str, timeout: float) -> int:
+        """What the cluster says of a topic: an error code of the protocol, nought if it is there.
+
+        Raises:
+            KafkaError: no broker answered within ``timeout`` seconds.
+        """
+        request = MetadataRequest(
+            topics=[MetadataRequest.MetadataRequestTopic(name=topic)], allow_auto_topic_creation=False
+        )
+        response = _finish(self._manager.call_soon(self._manager.send, request), timeout)
+        return next((found.error_code for found in response.topics if found.name == topic), 0)
+
+    @property
+    def fault(self) -> BaseException | None:
+        fault: BaseException | None = self._manager.fault
+        return fault
+
+
+def _construct(
+    make: Callable[..., _Client], settings: KafkaSettings, options: dict[str, Any]
+) -> tuple[_Client, _Connection]:
+    connections: list[_Connection] = []
+
+    def connect(**configs: Any) -> _Connection:
+        connections.append(_Connection(**configs))
+        return connections[-1]
+
+    try:
+        with map_errors(settings, "connect"):
+            try:
+                return make(kafka_client=connect, **options), connections[-1]
+            except KafkaTimeoutError as error:
+                raise (connections[-1].fault or error) from None
+            except RuntimeError as error:
+                raise codec_missing(settings) from error
+    except BaseException:
+        # A client that could not be made leaves its I/O thread running and its sockets open.
+        for connection in connections:
+            connection.close()
+        raise
