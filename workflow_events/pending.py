@@ -14,6 +14,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from workflow_events.errors import InvalidEventError
+from workflow_events.validation import explain
 
 __all__ = ["PendingRequest"]
 
@@ -57,9 +58,8 @@ class PendingRequest(BaseModel):
         try:
             return cls.model_validate_json(data) if isinstance(data, str | bytes) else cls.model_validate(data)
         except ValidationError as error:
-            fields = ", ".join(".".join(map(str, problem["loc"])) or "the whole" for problem in error.errors())
             raise InvalidEventError(
-                f"Not a pending request; look at: {fields}. Pass what PendingRequest.to_json() gave, unchanged."
+                f"Not a pending request: {explain(error)}. Pass what PendingRequest.to_json() gave, unchanged."
             ) from None
 
     def remaining(self, now: datetime | None = None) -> float:

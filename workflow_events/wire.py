@@ -7,8 +7,9 @@ whoever reads falls back to the body.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
@@ -17,9 +18,7 @@ from pydantic_core import from_json
 from workflow_events import tracing
 from workflow_events.errors import InvalidEventError
 from workflow_events.events import PROTOCOL_VERSION, EventType, WorkflowEvent, WorkflowResultEvent
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from workflow_events.validation import explain
 
 __all__ = [
     "HEADER_CONTENT_TYPE",
@@ -51,12 +50,9 @@ _CONTENT_TYPE = b"application/json"
 _CE_SPECVERSION = b"1.0"
 _PROTOCOL_VERSION = PROTOCOL_VERSION.encode()
 _ID_LENGTH = 36
-_MAX_PROBLEMS = 5
 
-if TYPE_CHECKING:
-    Headers = Iterable[tuple[str, bytes | None]]
-else:
-    Headers = object
+Headers = Sequence[tuple[str, bytes | None]]
+"""Headers as both clients give them; a name may stand there more than once, and the first counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,14 +205,8 @@ def _decode(model: type[_Model], value: bytes | None) -> _Model:
     try:
         return model.model_validate_json(value)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
-        shown = "; ".join(
-            f"{'.'.join(str(step) for step in problem['loc']) or 'the message'}: {problem['msg']}"
-            for problem in problems[:_MAX_PROBLEMS]
-        )
-        more = f" (and {len(problems) - _MAX_PROBLEMS} more)" if len(problems) > _MAX_PROBLEMS else ""
         # The cause holds the input, which may be secret: it is left out on purpose.
-        raise InvalidEventError(f"Not a valid {model.__name__} ({len(value)} bytes): {shown}{more}.") from None
+        raise InvalidEventError(f"Not a valid {model.__name__} ({len(value)} bytes): {explain(error)}.") from None
 
 
 def _id_in_body(value: bytes | None, *names: str) -> UUID | None:

@@ -1,0 +1,288 @@
+"""One reader for all waiters of a reply topic in one event loop.
+
+No group and no commit: every waiter brings its own cursor. The reader follows the end of the topic
+(:mod:`~workflow_events.replies.tail`). Who is a little behind is served from what it remembers
+(:mod:`~workflow_events.replies.window`), who is further behind from one shared scan
+(:mod:`~workflow_events.replies.catch_up`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import weakref
+from typing import TYPE_CHECKING, Self
+
+from workflow_events.errors import BrokerUnavailableError, ResultTimeoutError, TransportError, WorkflowEventsError
+from workflow_events.replies.catch_up import CatchUp
+from workflow_events.replies.correlator import Correlator
+from workflow_events.replies.cursor import is_behind
+from workflow_events.replies.tail import Tail
+from workflow_events.replies.window import RecentRecords
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from types import TracebackType
+
+    from workflow_events.pending import PendingRequest
+    from workflow_events.replies.correlator import Counts, Waiter
+    from workflow_events.replies.records import Record, Reply
+    from workflow_events.settings import KafkaSettings
+
+__all__ = ["Expectation", "ReplyReader"]
+
+_WINDOW_BYTES = 64 * 1024 * 1024
+_LATE_LOOK_SECONDS = 10.0
+"""Who begins to wait after the deadline is given this long at most to read what is already there."""
+
+_readers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[KafkaSettings, str], ReplyReader]]
+_readers = weakref.WeakKeyDictionary()
+
+
+class ReplyReader:
+    """Reads one reply topic for everybody in this event loop who waits for a result there.
+
+    Get it by :meth:`lease`: all leases of one loop, cluster and topic share one reader and its one consumer.
+
+    Args:
+        window_bytes: bound on the memory for recent records.
+    """
+
+    def __init__(self, settings: KafkaSettings, topic: str, *, window_bytes: int = _WINDOW_BYTES) -> None:
+        self.settings = settings
+        self.topic = topic
+        self._correlator = Correlator(topic)
+        self._recent = RecentRecords(window_bytes)
+        self._tail = Tail(
+            settings,
+            topic,
+            on_start=self._begin,
+            on_records=self._take,
+            on_rewind=self._recent.start_at,
+            keep_going=self._is_wanted,
+        )
+        self._catch_up = CatchUp(settings, self._correlator, self.cursor)
+        self._expectations: set[Expectation] = set()
+        self._started = asyncio.Event()
+        self._leases = 0
+        self._linger = 0.0
+        self._idle_since = 0.0
+        self._closing = False
+        self._failure: WorkflowEventsError | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def lease(cls, settings: KafkaSettings, topic: str, *, linger: float = 0.0) -> AsyncIterator[ReplyReader]:
+        """The shared reader of this event loop, cluster and topic, started if need be.
+
+        Args:
+            linger: seconds that the reader stays connected after its last lease has ended, for the next to find it warm.
+                With 0 the last lease waits until the connections are closed.
+        """
+        loop = asyncio.get_running_loop()
+        readers = _readers.setdefault(loop, {})
+        reader = readers.get((settings, topic))
+        if reader is None or reader._closing:
+            reader = readers[settings, topic] = cls(settings, topic)
+            reader._task = asyncio.create_task(reader._run(), name=f"reply-reader:{topic}")
+        reader._leases += 1
+        reader._linger = max(reader._linger, linger)
+        try:
+            yield reader
+        finally:
+            reader._leases -= 1
+            reader._idle_since = loop.time()
+            if reader._leases == 0 and reader._linger == 0:
+                await reader._aclose()
+
+    @property
+    def counts(self) -> Counts:
+        """What has passed the correlator."""
+        return self._correlator.counts
+
+    @property
+    def scans(self) -> int:
+        """How many catch-up scans have been made."""
+        return self._catch_up.scans
+
+    def cursor(self) -> dict[int, int]:
+        """A reply cursor for a request that is published after this call; the reader must be :meth:`ready`.
+
+        It is where the reader stands, at or before the topic's end: as safe as the end offsets, and asks nobody.
+        """
+        return dict(self._tail.positions)
+
+    async def ready(self, timeout: float) -> None:
+        """Wait until the reader has its first positions.
+
+        Args:
+            timeout: seconds.
+
+        Raises:
+            TransportError: it cannot begin: the last error, or that no broker answered in time.
+        """
+        if not self._started.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._started.wait()
+        if self._failure is not None:
+            raise self._failure
+        if not self._tail.positions:
+            raise self._tail.last_error or BrokerUnavailableError(
+                f"No broker of {self.settings.bootstrap_servers} answered within {timeout:g} s about topic "
+                f"{self.topic!r}; check the address, and that the broker runs."
+            )
+
+    async def wait(self, pending: PendingRequest) -> Reply:
+        """The result of a request, whether it was there before or is yet to come.
+
+        A wait that begins after the deadline (taken up late by another process) still finds a result that is there.
+
+        Raises:
+            ResultTimeoutError: none by the deadline.
+            TransportError: the reader could not begin, for a reason that waiting does not mend.
+        """
+        with self.expect(pending) as expected:
+            return await expected.reply()
+
+    def expect(self, pending: PendingRequest) -> Expectation:
+        """A registered waiter, as a context manager; for who must wait before the request is sent.
+
+        Pattern: Spring Kafka's ``ReplyingKafkaTemplate`` registers, then sends, and undoes the registration on failure.
+        """
+        return Expectation(self, pending)
+
+    def _register(self, expectation: Expectation) -> Waiter:
+        waiter = self._correlator.register(expectation.pending, expectation.deliver)
+        self._expectations.add(expectation)
+        if self._failure is not None:
+            expectation.fail(self._failure)
+        elif self._started.is_set():
+            self._look_back(waiter, expectation.past_is_read)
+        return waiter
+
+    def _unregister(self, expectation: Expectation, waiter: Waiter) -> None:
+        self._expectations.discard(expectation)
+        self._correlator.forget(waiter)
+        self._catch_up.leave(waiter)
+
+    def _look_back(self, waiter: Waiter, done: Callable[[], None]) -> None:
+        cursor = waiter.pending.reply_cursor
+        if is_behind(cursor, self._tail.positions):
+            if not self._recent.covers(cursor):
+                self._catch_up.join(waiter, done)
+                return
+            for record in self._recent.find(waiter.key):
+                self._correlator.offer(record, waiter.key)
+        done()
+
+    def _begin(self) -> None:
+        self._recent.start_at(self._tail.positions)
+        self._started.set()
+        for expectation in tuple(self._expectations):
+            if expectation.waiter is not None:
+                self._look_back(expectation.waiter, expectation.past_is_read)
+
+    def _take(self, partition: int, records: Sequence[Record]) -> None:
+        self._recent.append(partition, records)
+        self._correlator.feed(records)
+
+    def _is_wanted(self) -> bool:
+        idle = self._leases == 0 and asyncio.get_running_loop().time() - self._idle_since >= self._linger
+        self._closing = self._closing or idle
+        return not self._closing
+
+    async def _run(self) -> None:
+        failure: WorkflowEventsError | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                scanning = tasks.create_task(self._catch_up.run(), name=f"reply-catch-up:{self.topic}")
+                await self._tail.run()
+                scanning.cancel()
+        except* TransportError as group:
+            failure = _first(group)
+        finally:
+            self._closing = True
+            self._failure = failure or WorkflowEventsError(
+                f"The reader of topic {self.topic!r} was closed while somebody waited; keep its client open for the wait."
+            )
+            self._started.set()
+            for expectation in tuple(self._expectations):
+                expectation.fail(self._failure)
+            readers = _readers.get(asyncio.get_running_loop(), {})
+            if readers.get((self.settings, self.topic)) is self:
+                del readers[self.settings, self.topic]
+
+    async def _aclose(self) -> None:
+        self._closing = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def _trouble(self) -> str | None:
+        error = self._tail.last_error
+        return str(error).rstrip(".") if error is not None else None
+
+
+class Expectation:
+    """One waiter of a :class:`ReplyReader`: registered while its ``with`` block lasts."""
+
+    __slots__ = ("_future", "_past", "_reader", "pending", "waiter")
+
+    def __init__(self, reader: ReplyReader, pending: PendingRequest) -> None:
+        self.pending = pending
+        self.waiter: Waiter | None = None
+        self._reader = reader
+        loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[Reply] = loop.create_future()
+        self._past: asyncio.Future[None] | None = loop.create_future() if pending.remaining() <= 0 else None
+
+    def __enter__(self) -> Self:
+        self.waiter = self._reader._register(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.waiter is not None:
+            self._reader._unregister(self, self.waiter)
+        if not self._future.cancel() and not self._future.cancelled():
+            self._future.exception()  # seen, so that a failure nobody came to fetch is not logged as lost
+
+    async def reply(self) -> Reply:
+        """The result, when it comes.
+
+        Raises:
+            ResultTimeoutError: none by the deadline.
+            TransportError: the reader could not begin, for a reason that waiting does not mend.
+        """
+        seconds = self.pending.remaining()
+        if self._past is None:
+            await asyncio.wait({self._future}, timeout=max(0.0, seconds))
+        else:
+            either = {self._future, self._past}
+            await asyncio.wait(either, timeout=_LATE_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if self._future.done():
+            return self._future.result()
+        raise ResultTimeoutError(self.pending, read_to=self._reader.cursor(), cause=self._reader._trouble())
+
+    def deliver(self, reply: Reply) -> None:
+        """Called by the correlator."""
+        if not self._future.done():
+            self._future.set_result(reply)
+
+    def fail(self, error: WorkflowEventsError) -> None:
+        """Called when the reader has ended."""
+        if not self._future.done():
+            self._future.set_exception(error)
+
+    def past_is_read(self) -> None:
+        """Called when everything that was in the log at the start of the wait has been looked at."""
+        if self._past is not None and not self._past.done():
+            self._past.set_result(None)
+
+
+def _first(group: BaseExceptionGroup[TransportError]) -> TransportError:
+    error = group.exceptions[0]
+    return error if isinstance(error, TransportError) else _first(error)

@@ -1,0 +1,117 @@
+"""One scan of the past for all who are behind.
+
+Waiters whose cursor lies behind the reader, further back than it remembers, join a scan. However many join, the past is
+read once, from the earliest cursor to where the reader stood when the scan began: O(waiters + records). Who joins during a
+scan is served by the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from typing import TYPE_CHECKING
+
+from aiokafka import TopicPartition
+
+from workflow_events.replies import topic_log
+from workflow_events.replies.cursor import clamp, earliest, reached
+from workflow_events.retry import async_transport_retrying
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiokafka import AIOKafkaConsumer
+
+    from workflow_events.replies.correlator import Correlator, Waiter
+    from workflow_events.settings import KafkaSettings
+
+__all__ = ["CatchUp"]
+
+logger = logging.getLogger(__name__)
+
+_GATHER_SECONDS = 0.02
+"""How long a scan waits for company: after a restart waiters come by the thousand, one loop iteration each."""
+
+_POLL_MS = 200
+_MAX_RECORDS = 1000
+
+
+class CatchUp:
+    """The shared catch-up scan of one reader.
+
+    Args:
+        positions: gives the reader's positions now; a scan ends there, since the reader has the rest.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, correlator: Correlator, positions: Callable[[], dict[int, int]]
+    ) -> None:
+        self._settings = settings
+        self._correlator = correlator
+        self._positions = positions
+        self._joined: dict[Waiter, Callable[[], None]] = {}
+        self._wanted = asyncio.Event()
+        self.scans = 0
+        self.scanned = 0
+
+    def join(self, waiter: Waiter, done: Callable[[], None]) -> None:
+        """Have a waiter's past read; ``done`` is called when it has been, found or not."""
+        self._joined[waiter] = done
+        self._wanted.set()
+
+    def leave(self, waiter: Waiter) -> None:
+        """Take a waiter out that no longer waits."""
+        self._joined.pop(waiter, None)
+
+    async def run(self) -> None:
+        """Scan whenever somebody has joined, until cancelled.
+
+        Raises:
+            TransportError: the broker refuses in a way that no retry mends.
+        """
+        while True:
+            await self._wanted.wait()
+            await asyncio.sleep(_GATHER_SECONDS)
+            self._wanted.clear()
+            joined, self._joined = self._joined, {}
+            try:
+                async for attempt in async_transport_retrying(timeout=math.inf):
+                    with attempt:
+                        await self._scan([waiter for waiter in joined if self._correlator.is_waiting(waiter)])
+            finally:
+                for done in joined.values():
+                    done()
+
+    async def _scan(self, waiters: list[Waiter]) -> None:
+        if not waiters:
+            return
+        topic = self._correlator.topic
+        stop = self._positions()
+        async with topic_log.open_log(self._settings, topic) as consumer:
+            first = await topic_log.beginning(consumer, topic, stop)
+            last = await topic_log.end(consumer, topic, stop)
+            clamped = clamp(earliest((waiter.pending.reply_cursor for waiter in waiters), stop), first, last)
+            if said := clamped.describe(topic):
+                logger.warning("catching up for %d waiters: %s", len(waiters), said)
+            stop = {partition: min(offset, last[partition]) for partition, offset in stop.items()}
+            start = {partition: offset for partition, offset in clamped.start.items() if offset < stop[partition]}
+            self.scans += 1
+            if start:
+                topic_log.assign_at(consumer, topic, start)
+                await self._read(consumer, start, {partition: stop[partition] for partition in start}, waiters)
+
+    async def _read(
+        self, consumer: AIOKafkaConsumer, start: dict[int, int], stop: dict[int, int], waiters: list[Waiter]
+    ) -> None:
+        positions = dict(start)
+        while not reached(positions, stop) and any(map(self._correlator.is_waiting, waiters)):
+            batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
+            for records in batches.values():
+                self.scanned += len(records)
+                self._correlator.feed(records)
+            for partition in stop:
+                # The client's position also passes what no record shows: transaction markers, aborted batches.
+                positions[partition] = await consumer.position(TopicPartition(self._correlator.topic, partition))
+            # getmany does not suspend while records are buffered, and the loop is shared with others.
+            await asyncio.sleep(0)

@@ -1,0 +1,158 @@
+"""Whose message is this? The pure heart of every waiter, without a broker and without a clock.
+
+A message that nobody waits for costs one dictionary look-up by its header. Only a match, or a message without the header,
+is decoded. A waiter is told once, of its own result, and is then forgotten (patterns: Correlation Identifier and Idempotent
+Receiver, Enterprise Integration Patterns).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from workflow_events.errors import InvalidEventError
+from workflow_events.events import ResultStatus, WorkflowResultEvent
+from workflow_events.replies.records import Record, RecordPosition, Reply
+from workflow_events.wire import HEADER_CORRELATION_ID, correlation_key, decode_result, find_correlation_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from workflow_events.pending import PendingRequest
+
+__all__ = ["Correlator", "Counts", "Verdict", "Waiter", "judge"]
+
+_ID_LENGTH = 36
+
+
+class Verdict(Enum):
+    """What a result is to a waiter whose correlation id it carries."""
+
+    OWN = "own"
+    FOREIGN = "foreign"
+    STALE = "stale"
+
+
+def judge(pending: PendingRequest, result: WorkflowResultEvent) -> Verdict:
+    """Whether a result answers a pending request.
+
+    The id in the body decides, whatever the header said. A success answers every attempt, for the work is done; anything
+    else answers only the attempt that it names or a later one's asker. A result that names no attempt answers all.
+    """
+    if result.correlation_id != pending.correlation_id:
+        return Verdict.FOREIGN
+    if (
+        result.attempt is not None
+        and result.attempt < pending.attempt
+        and result.status is not ResultStatus.SUCCESS
+    ):
+        return Verdict.STALE
+    return Verdict.OWN
+
+
+class Waiter:
+    """One who waits: a pending request, and whom to tell."""
+
+    __slots__ = ("deliver", "key", "pending")
+
+    def __init__(self, pending: PendingRequest, deliver: Callable[[Reply], None]) -> None:
+        self.pending = pending
+        self.deliver = deliver
+        self.key = correlation_key(pending.correlation_id)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has passed the correlator since it was made.
+
+    Attributes:
+        seen: records offered.
+        delivered: results handed to a waiter.
+        malformed: records with a waited-for header and a body that is no result.
+        foreign: records with a waited-for header and another request's id in the body.
+        stale: failures of an attempt before the one that waits.
+    """
+
+    seen: int = 0
+    delivered: int = 0
+    malformed: int = 0
+    foreign: int = 0
+    stale: int = 0
+
+
+class Correlator:
+    """The waiters of one reply topic, and the rule by which records find them. Not thread-safe."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.counts = Counts()
+        self._waiters: dict[bytes, list[Waiter]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiters.values()))
+
+    def register(self, pending: PendingRequest, deliver: Callable[[Reply], None]) -> Waiter:
+        """Begin to wait; ``deliver`` is called once, during a later :meth:`feed`, unless forgotten before.
+
+        Several may wait for one request; each is told.
+        """
+        waiter = Waiter(pending, deliver)
+        self._waiters.setdefault(waiter.key, []).append(waiter)
+        return waiter
+
+    def forget(self, waiter: Waiter) -> None:
+        """Stop waiting; does nothing for a waiter that has been told or forgotten."""
+        waiters = self._waiters.get(waiter.key)
+        if waiters is None or waiter not in waiters:
+            return
+        waiters.remove(waiter)
+        if not waiters:
+            del self._waiters[waiter.key]
+
+    def is_waiting(self, waiter: Waiter) -> bool:
+        """Whether a waiter has yet to be told."""
+        return waiter in self._waiters.get(waiter.key, ())
+
+    def waiters(self) -> Iterable[Waiter]:
+        """Everybody who waits now."""
+        for waiters in self._waiters.values():
+            yield from waiters
+
+    def feed(self, records: Sequence[Record]) -> None:
+        """Offer records to the waiters, in order. Never raises for what a record holds."""
+        self.counts.seen += len(records)
+        waiting = self._waiters
+        if not waiting:
+            return
+        for record in records:
+            headers = record.headers
+            # Our own messages carry the id in their first header; this loop runs for every stranger on the topic.
+            if headers and headers[0][0] == HEADER_CORRELATION_ID and (key := headers[0][1]) and len(key) == _ID_LENGTH:  # type: ignore[index]
+                pass
+            else:
+                key = find_correlation_key(headers, record.value)
+            if key is not None and (key in waiting or (key := key.lower()) in waiting):
+                self.offer(record, key)
+
+    def offer(self, record: Record, key: bytes) -> None:
+        """Hand one record to those who wait for ``key``, if it is what they wait for."""
+        waiters = self._waiters.get(key)
+        if not waiters:
+            return
+        try:
+            event = decode_result(record.value)
+        except InvalidEventError:
+            self.counts.malformed += 1
+            return
+        reply = Reply(event, RecordPosition(self.topic, record.partition, record.offset), len(record.value or b""))
+        for waiter in tuple(waiters):
+            match judge(waiter.pending, event):
+                case Verdict.OWN:
+                    self.forget(waiter)
+                    self.counts.delivered += 1
+                    waiter.deliver(reply)
+                case Verdict.STALE:
+                    self.counts.stale += 1
+                case Verdict.FOREIGN:
+                    self.counts.foreign += 1

@@ -1,0 +1,140 @@
+"""Follows the end of a topic, across the broker's absences.
+
+Assigned to all partitions, in no group, committing nothing. When a session breaks, the next one goes on at the record where the
+last stopped; when partitions are added, they are read from their start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from typing import TYPE_CHECKING
+
+from workflow_events.errors import BrokerUnavailableError, TransportError
+from workflow_events.replies import topic_log
+from workflow_events.replies.cursor import advance, clamp
+from workflow_events.retry import async_transport_retrying
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from aiokafka import AIOKafkaConsumer
+
+    from workflow_events.replies.records import Record
+    from workflow_events.settings import KafkaSettings
+
+__all__ = ["Tail"]
+
+logger = logging.getLogger(__name__)
+
+_POLL_MS = 250
+_MAX_RECORDS = 1000
+_HEALTHY_SECONDS = 30.0
+"""A session that lived this long was sound: what ends it begins a new backoff."""
+_GROWTH_SECONDS = 10.0
+
+
+class Tail:
+    """The supervised consumer of a reader.
+
+    Args:
+        on_start: called once, when the first positions (the end offsets) are known.
+        on_records: called with each batch of one partition, in order.
+        on_rewind: called when records come again or from a log made anew, with the positions that hold from then on.
+        keep_going: asked between polls; the tail ends when it says no.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topic: str,
+        *,
+        on_start: Callable[[], None],
+        on_records: Callable[[int, Sequence[Record]], None],
+        on_rewind: Callable[[dict[int, int]], None],
+        keep_going: Callable[[], bool],
+    ) -> None:
+        self.positions: dict[int, int] = {}
+        self.last_error: TransportError | None = None
+        self.last_poll: float | None = None
+        self._settings = settings
+        self._topic = topic
+        self._on_start = on_start
+        self._on_records = on_records
+        self._on_rewind = on_rewind
+        self._keep_going = keep_going
+        self._started = False
+
+    async def run(self) -> None:
+        """Follow the topic until ``keep_going`` says no, or for ever.
+
+        Raises:
+            TransportError: the first session could not begin, for a reason that waiting does not mend. Once a session has
+                begun every error is taken as passing: brokers that come back may for a while not know their topics.
+        """
+        while self._keep_going():
+            async for attempt in async_transport_retrying(timeout=math.inf):
+                with attempt:
+                    await self._attempt()
+
+    async def _attempt(self) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            await self._session()
+        except TransportError as error:
+            self.last_error = error
+            if clock() - began > _HEALTHY_SECONDS:
+                logger.warning("lost the reply topic, reading on from where it was: %s", error)
+                return
+            if self._started and not error.retryable:
+                raise BrokerUnavailableError(str(error)) from error
+            raise
+
+    async def _session(self) -> None:
+        async with topic_log.open_log(self._settings, self._topic) as consumer:
+            await self._assign(consumer, topic_log.partitions(consumer, self._topic))
+            self.last_error = None
+            if not self._started:
+                self._started = True
+                self._on_start()
+            await self._follow(consumer)
+
+    async def _assign(self, consumer: AIOKafkaConsumer, partitions: list[int]) -> None:
+        last = await topic_log.end(consumer, self._topic, partitions)
+        if not self._started:
+            self.positions.update(last)
+        else:
+            first = await topic_log.beginning(consumer, self._topic, partitions)
+            clamped = clamp(self.positions, first, last)
+            if said := clamped.describe(self._topic):
+                logger.warning("%s", said)
+            if clamped.start != self.positions:
+                self.positions = clamped.start
+                self._on_rewind(dict(self.positions))
+        topic_log.assign_at(consumer, self._topic, self.positions)
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        clock = asyncio.get_running_loop().time
+        look_for_growth = clock() + _GROWTH_SECONDS
+        while self._keep_going():
+            batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
+            for tp, records in batches.items():
+                self._take(tp.partition, records)
+            # getmany does not suspend while records are buffered, and the loop is shared with others.
+            await asyncio.sleep(0)
+            if clock() >= look_for_growth:
+                look_for_growth = clock() + _GROWTH_SECONDS
+                partitions = topic_log.partitions(consumer, self._topic)
+                if len(partitions) > len(self.positions):
+                    logger.info("topic %r has grown to %d partitions", self._topic, len(partitions))
+                    await self._assign(consumer, partitions)
+
+    def _take(self, partition: int, records: Sequence[Record]) -> None:
+        if records[0].offset < self.positions.get(partition, 0):
+            # The client found its position beyond the log's end and went back to the start: the topic was made anew.
+            self.positions[partition] = records[0].offset
+            self._on_rewind(dict(self.positions))
+        self._on_records(partition, records)
+        advance(self.positions, partition, records[-1].offset + 1)

@@ -1,0 +1,139 @@
+"""How a request is made: the event, its message and the pending request that waits for it. Pure; both clients share it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from pydantic import ValidationError
+
+from workflow_events.errors import InvalidEventError
+from workflow_events.events import (
+    EventSource,
+    EventType,
+    WorkflowEvent,
+    WorkflowEventMetadata,
+    WorkflowEventPayload,
+)
+from workflow_events.identifiers import new_event_id
+from workflow_events.pending import PendingRequest
+from workflow_events.validation import explain
+from workflow_events.wire import OutgoingMessage, ReturnAddress, event_message, request_message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from workflow_events.replies.cursor import Cursor
+    from workflow_events.settings import KafkaSettings
+
+__all__ = ["PreparedRequest", "RequestOptions", "cancel_message", "prepare_request"]
+
+
+class RequestOptions(TypedDict, total=False):
+    """What a request may say beyond its workflow and its data.
+
+    Attributes:
+        workflow_run_id: groups requests that belong together; the correlation id where left out.
+        correlation_id: a new one where left out. The same id asks for the same work.
+        attempt: counts from 1; an automatic retry of the same id raises it.
+        thread_id: the LangGraph thread to run on; one of its own where left out.
+        graph: the graph to run, where ``workflow_id`` is not its name.
+        metadata: environment, and whatever else is to be passed on, such as a user's id.
+    """
+
+    workflow_run_id: str | None
+    correlation_id: UUID | None
+    attempt: int
+    thread_id: str | None
+    graph: str | None
+    metadata: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRequest:
+    """A request that is ready to be published, and what to wait with once it is."""
+
+    message: OutgoingMessage
+    pending: PendingRequest
+
+
+def prepare_request(
+    settings: KafkaSettings,
+    workflow_id: str,
+    data: Mapping[str, Any],
+    *,
+    cursor: Cursor,
+    timeout: float,
+    source: EventSource | str,
+    now: datetime | None = None,
+    **options: Unpack[RequestOptions],
+) -> PreparedRequest:
+    """A request for one run of a workflow.
+
+    Args:
+        data: the graph's input, JSON values only.
+        cursor: the reply cursor, taken before this call.
+        timeout: seconds from now to the deadline.
+        source: who asks.
+        now: the clock, for tests.
+        **options: see :class:`RequestOptions`.
+
+    Raises:
+        InvalidEventError: an argument does not fit the event; the message names it.
+    """
+    if timeout <= 0:
+        raise InvalidEventError(f"A request needs a time-out above 0 s, not {timeout:g} s.")
+    event_id = options.get("correlation_id") or new_event_id()
+    attempt = options.get("attempt", 1)
+    thread_id = options.get("thread_id")
+    begun = now or datetime.now(tz=UTC)
+    deadline = begun + timedelta(seconds=timeout)
+    try:
+        event = WorkflowEvent(
+            event_id=event_id,
+            event_type=EventType.WORKFLOW_TRIGGERED,
+            timestamp=begun,
+            source=source,
+            workflow_id=workflow_id,
+            workflow_run_id=options.get("workflow_run_id") or str(event_id),
+            payload=WorkflowEventPayload(data=dict(data), graph=options.get("graph")),
+            metadata=WorkflowEventMetadata.model_validate(options.get("metadata") or {}),
+            deadline=deadline,
+            attempt=attempt,
+            thread_id=thread_id,
+        )
+    except ValidationError as error:
+        raise InvalidEventError(f"The request cannot be made: {explain(error)}.") from error
+    reply_to = ReturnAddress(settings.workflow_results_topic)
+    return PreparedRequest(
+        message=request_message(event, topic=settings.workflow_events_topic, reply_to=reply_to),
+        pending=PendingRequest(
+            correlation_id=event_id,
+            workflow_id=event.workflow_id,
+            workflow_run_id=event.workflow_run_id,
+            attempt=attempt,
+            reply_topic=reply_to.topic,
+            reply_partition=reply_to.partition,
+            reply_cursor=dict(cursor),
+            deadline=deadline,
+            thread_id=thread_id,
+        ),
+    )
+
+
+def cancel_message(
+    settings: KafkaSettings, pending: PendingRequest, *, source: EventSource | str
+) -> OutgoingMessage:
+    """The event that asks whichever worker has a request's run to stop it."""
+    event = WorkflowEvent(
+        event_type=EventType.WORKFLOW_CANCEL,
+        source=source,
+        workflow_id=pending.workflow_id,
+        workflow_run_id=pending.workflow_run_id,
+        payload=WorkflowEventPayload(data={"correlation_id": str(pending.correlation_id)}),
+        attempt=pending.attempt,
+        thread_id=pending.thread_id,
+    )
+    return event_message(event, topic=settings.workflow_control_topic)
