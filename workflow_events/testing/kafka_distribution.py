@@ -40,7 +40,7 @@ def java_program() -> str:
         PartUnavailableError: there is none. Kafka 4 needs Java 17 or later.
     """
     home = os.environ.get("JAVA_HOME")
-    found = shutil.which("java", path=os.path.join(home, "bin")) if home else None
+    found = shutil.which("java", path=Path(home) / "bin") if home else None
     found = found or shutil.which("java")
     if found is None:
         raise PartUnavailableError("Apache Kafka needs Java 17 or later, and no java is on the path")

@@ -29,7 +29,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pytest
 
@@ -138,10 +138,13 @@ def airflow_stack() -> Callable[..., AirflowStack]:
     from workflow_events.testing.airflow import AirflowStack, airflow_version
     from workflow_events.testing.unavailable import PartUnavailableError
 
+    reason = None
     try:
         airflow_version()
     except PartUnavailableError as error:
-        _unavailable(str(error))
+        reason = str(error)
+    if reason is not None:
+        _unavailable(reason)
     return AirflowStack
 
 
@@ -171,7 +174,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def _real_part_of(value: object) -> str | None:
     # Asked of the class first: a mock, or a lazy object of a user's, should not be woken by a look.
     if hasattr(type(value), "real_part") or "real_part" in getattr(type(value), "__dataclass_fields__", ()):
-        return str(value.real_part)  # type: ignore[attr-defined]
+        return str(getattr(value, "real_part"))  # noqa: B009 - the type is any that has it
     return None
 
 
@@ -188,10 +191,11 @@ def _had(stack: ExitStack, make: Callable[[], AbstractContextManager[T]]) -> T:
     try:
         return stack.enter_context(make())
     except PartUnavailableError as error:
-        _unavailable(str(error))
+        reason = str(error)
+    return _unavailable(reason)
 
 
-def _unavailable(reason: str) -> Any:
+def _unavailable(reason: str) -> NoReturn:
     if os.environ.get("CI", "").lower() not in {"", "0", "false"}:
         pytest.fail(f"{reason} (CI is set, so this fails instead of being skipped)", pytrace=False)
     pytest.skip(reason)

@@ -68,7 +68,9 @@ class PostgresServer:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
@@ -126,8 +128,8 @@ class PostgresServer:
         return f"postgresql://{_USER}@{LOOPBACK}:{self.port}/{database}"
 
     def _answers(self) -> bool:
-        command = [self._programs / "pg_isready", "-q", "-h", LOOPBACK, "-p", str(self.port)]
-        return subprocess.run(command, check=False).returncode == 0
+        command = [str(self._programs / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(self.port)]
+        return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
@@ -137,7 +139,9 @@ class PostgresServer:
             text=True,
             check=False,
             cwd=self._folder,
-            **({} if self._run_as is None else {"user": self._run_as, "group": self._run_as, "extra_groups": []}),
+            user=self._run_as,
+            group=self._run_as,
+            extra_groups=None if self._run_as is None else [],
         )
         if done.returncode != 0:
             raise RuntimeError(f"{program} failed with exit code {done.returncode}:\n{done.stdout}{done.stderr}")

@@ -99,7 +99,9 @@ class ServerProcess:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     @property
@@ -137,7 +139,9 @@ class ServerProcess:
                 env=None if self.environment is None else dict(self.environment),
                 cwd=self.directory,
                 start_new_session=True,
-                **({} if self.user is None else {"user": self.user, "group": self.user, "extra_groups": []}),
+                user=self.user,
+                group=self.user,
+                extra_groups=None if self.user is None else [],
             )
         _GUARD.watch(self)
 

@@ -10,7 +10,9 @@ import tenacity
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], timeout: float, *, interval: float = 0.05, what: str | Callable[[], str] = "") -> T:
+def wait_until(
+    condition: Callable[[], T], timeout: float, *, interval: float = 0.05, what: str | Callable[[], str] = ""
+) -> T:
     """Call `condition` until it returns something true, and return that.
 
     Args:
@@ -30,4 +32,6 @@ def wait_until(condition: Callable[[], T], timeout: float, *, interval: float = 
         )(condition)
     except tenacity.RetryError:
         reason = what() if callable(what) else what
-        raise TimeoutError(f"not within {timeout:g} s: {reason or getattr(condition, '__name__', 'the condition')}") from None
+        raise TimeoutError(
+            f"not within {timeout:g} s: {reason or getattr(condition, '__name__', 'the condition')}"
+        ) from None
