@@ -157,6 +157,14 @@ class KafkaSettings(BaseSettings):
 
         return cls(**settings_from(config, overrides, cls.model_fields))
 
+    def replace(self, **changes: Any) -> Self:
+        """A copy with other values, checked as a whole; the environment is not read again.
+
+        Raises:
+            ConfigurationError: the values do not fit together.
+        """
+        return type(self)(**{**dict(self), **changes})
+
     def dead_letter_topic(self, topic: str) -> str:
         """The topic that takes what cannot be processed from ``topic``."""
         return f"{topic}{self.dead_letter_suffix}"

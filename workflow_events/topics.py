@@ -167,9 +167,7 @@ def ensure_topics(settings: KafkaSettings, *, create: bool = True) -> list[Topic
     """
     specs = topic_specs(settings)
     with closing(blocking.new_admin(settings)) as admin:
-        for attempt in transport_retrying(settings.request_timeout):
-            with attempt:
-                reports = _ensure(admin, settings, specs, create=create)
+        reports = transport_retrying(settings.request_timeout)(_ensure, admin, settings, specs, create=create)
     for report in reports:
         _log(report)
     return reports

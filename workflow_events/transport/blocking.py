@@ -19,7 +19,7 @@ from kafka.protocol.metadata import MetadataRequest
 from tenacity import Retrying, retry_if_exception, retry_if_result, stop_before_delay, wait_fixed
 
 from workflow_events.errors import WorkflowEventsError
-from workflow_events.transport.faults import check_partition, translate, undelivered
+from workflow_events.transport.faults import check_partition, translate, undelivered, unflushed
 from workflow_events.transport.options import (
     codec_missing,
     consumer_options,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from workflow_events.settings import KafkaSettings
     from workflow_events.wire import OutgoingMessage
 
-__all__ = ["Producer", "map_errors", "new_admin", "new_consumer", "new_producer", "send"]
+__all__ = ["Producer", "flush", "map_errors", "new_admin", "new_consumer", "new_producer", "send"]
 
 _Client = TypeVar("_Client")
 
@@ -48,6 +48,17 @@ class Producer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no type
 
     settings: KafkaSettings
     connection: _Connection
+
+    def close(self, timeout: float | None = None, null_logger: bool = False) -> None:
+        """Close it, and give up after ``timeout`` seconds on what is not delivered by then.
+
+        kafka-python raises at that point, before it has closed anything.
+        """
+        try:
+            super().close(timeout=timeout, null_logger=null_logger)
+        except KafkaTimeoutError:
+            self._sender.force_close()
+            self._closed = True
 
 
 @contextmanager
@@ -74,14 +85,20 @@ def map_errors(
         raise translate(error, action=action, settings=settings, topic=topic, size=size) from error
 
 
-def new_producer(settings: KafkaSettings) -> Producer:
+def new_producer(settings: KafkaSettings, *, connect_timeout: float | None = None) -> Producer:
     """A connected producer: acks from all in-sync replicas, idempotent, no topics made on the side.
+
+    Args:
+        settings: where and how to connect.
+        connect_timeout: seconds, for a caller in more of a hurry than the settings are.
 
     Raises:
         TransportError: no broker could be reached, or none let us in.
         ConfigurationError: a certificate file, or the library for the compression, is missing.
     """
     options = kafka_python_producer_options(settings)
+    if connect_timeout is not None:
+        options["bootstrap_timeout_ms"] = min(options["bootstrap_timeout_ms"], round(connect_timeout * 1000))
     producer, connection = _construct(Producer, settings, options)
     producer.settings = settings
     producer.connection = connection
@@ -146,6 +163,18 @@ def send(producer: Producer, message: OutgoingMessage, timeout: float) -> Record
             return future.get(timeout=watch.remaining())
         except KafkaTimeoutError as error:
             raise undelivered(settings, message.topic, timeout) from error
+
+
+def flush(producer: Producer, timeout: float) -> None:
+    """Waits until nothing is under way any more.
+
+    Raises:
+        DeliveryError: something still was after ``timeout`` seconds.
+    """
+    try:
+        producer.flush(timeout=timeout)
+    except KafkaTimeoutError as error:
+        raise unflushed(producer.settings, timeout) from error
 
 
 def _await_topic(producer: Producer, topic: str, patience: float) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from workflow_events.settings import KafkaSettings
     from workflow_events.wire import OutgoingMessage
 
-__all__ = ["check_partition", "translate", "undelivered"]
+__all__ = ["check_partition", "translate", "undelivered", "unflushed"]
 
 _UNKNOWN_TOPIC = frozenset({3, 100})
 _TOO_LARGE = frozenset({10, 18})
@@ -130,8 +130,16 @@ def undelivered(settings: KafkaSettings, topic: str, timeout: float) -> Delivery
     """The error for a message whose confirmation did not come within ``timeout`` seconds."""
     return DeliveryError(
         f"Cannot confirm that the message was stored (topic {topic!r}) at {settings.bootstrap_servers}: no answer within "
-        f"{timeout:g} s. It may still arrive within {settings.request_timeout:g} s. Check that the brokers run, and that the "
+        f"{timeout:.3g} s. It may still arrive within {settings.request_timeout:g} s. Check that the brokers run, and that the "
         "topic's partitions have leaders and enough replicas in sync."
+    )
+
+
+def unflushed(settings: KafkaSettings, timeout: float) -> DeliveryError:
+    """The error for messages that were still under way after ``timeout`` seconds."""
+    return DeliveryError(
+        f"Cannot confirm that all messages were stored at {settings.bootstrap_servers}: some were still under way after "
+        f"{timeout:.3g} s. {_CHECK_BROKER}"
     )
 
 
@@ -151,15 +159,18 @@ def _not_authenticated(where: str, settings: KafkaSettings, error: BaseException
 
 
 def _not_authorized(where: str, settings: KafkaSettings, kind: str, topic: str | None, action: str) -> str:
+    verb = action.split()[0]
     if kind == "topic":
-        right = "WRITE" if action.startswith("publish") else "READ"
-        grant = f"the right to {right} and DESCRIBE topic {topic!r}" if topic else "the rights that its topics need"
+        right = {"publish": "WRITE and DESCRIBE", "create": "CREATE", "describe": "DESCRIBE"}.get(
+            verb, "READ and DESCRIBE"
+        )
+        grant = f"{right} on topic {topic!r}" if topic else f"{right} on the workflow topics"
     elif kind == "group":
-        grant = "the right to READ the consumer group"
+        grant = "READ on the consumer group"
     elif kind == "cluster":
-        grant = "the right to CREATE topics (on the cluster or by the topics' prefix)"
+        grant = "CREATE on the cluster" if verb == "create" else "IDEMPOTENT_WRITE on the cluster"
     else:
-        grant = "the right to WRITE and DESCRIBE the transactional id"
+        grant = "WRITE and DESCRIBE on the transactional id"
     return f"{where}: {_principal(settings)} is not allowed to. Grant it {grant}."
 
 

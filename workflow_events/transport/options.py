@@ -6,6 +6,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from workflow_events.errors import ConfigurationError
+from workflow_events.transport.secrecy import Redacted, keep_credentials_out_of_logs
 
 if TYPE_CHECKING:
     from workflow_events.settings import KafkaSettings
@@ -33,15 +34,6 @@ _CODEC_PACKAGES = {
     "lz4": "lz4 and cramjam",
     "zstd": "zstandard and cramjam",
 }
-
-
-class _Redacted(str):
-    """A password which prints as stars: kafka-python logs its clients' arguments at DEBUG."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'**********'"
 
 
 def servers(settings: KafkaSettings) -> list[str]:
@@ -161,9 +153,10 @@ def _security(settings: KafkaSettings) -> dict[str, Any]:
     if context is not None:
         options["ssl_context"] = context
     if settings.security_protocol.startswith("SASL_") and settings.sasl_password is not None:
+        keep_credentials_out_of_logs()
         options["sasl_mechanism"] = settings.sasl_mechanism
         options["sasl_plain_username"] = settings.sasl_username
-        options["sasl_plain_password"] = _Redacted(settings.sasl_password.get_secret_value())
+        options["sasl_plain_password"] = Redacted(settings.sasl_password.get_secret_value())
     return options
 
 
