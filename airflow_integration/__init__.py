@@ -1,1 +1,55 @@
+"""The requester's side: ask a LangGraph workflow from an Airflow task, and have its answer as the task's value.
 
+Names are imported when first used. A DAG file that uses ``@task.workflow`` or an operator is parsed without a Kafka client.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_integration.decorator import workflow_task
+    from airflow_integration.hook import WorkflowEventsHook
+    from airflow_integration.links import WorkflowRunLink
+    from airflow_integration.operator import WorkflowOperator
+    from airflow_integration.outcome import WorkflowTaskError, WorkflowTaskFailError
+    from airflow_integration.poller import WorkflowResultPoller
+    from airflow_integration.sensor import WorkflowResultSensor
+    from airflow_integration.trigger import WorkflowResultTrigger
+
+__all__ = [
+    "WorkflowEventsHook",
+    "WorkflowOperator",
+    "WorkflowResultPoller",
+    "WorkflowResultSensor",
+    "WorkflowResultTrigger",
+    "WorkflowRunLink",
+    "WorkflowTaskError",
+    "WorkflowTaskFailError",
+    "workflow_task",
+]
+
+_HOME = {
+    "WorkflowEventsHook": "hook",
+    "WorkflowOperator": "operator",
+    "WorkflowResultPoller": "poller",
+    "WorkflowResultSensor": "sensor",
+    "WorkflowResultTrigger": "trigger",
+    "WorkflowRunLink": "links",
+    "WorkflowTaskError": "outcome",
+    "WorkflowTaskFailError": "outcome",
+    "workflow_task": "decorator",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,115 @@
+"""``@task.workflow``: a function that returns a request's data becomes a task whose value is the workflow's result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, cast, overload
+
+from airflow.sdk.bases.decorator import DecoratedOperator, determine_kwargs, task_decorator_factory
+from airflow.sdk.definitions.context import context_merge
+
+from airflow_integration.operator import WorkflowOperator
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from airflow.sdk import Context
+    from airflow.sdk.bases.decorator import Task
+
+__all__ = ["workflow_task"]
+
+P = ParamSpec("P")
+
+
+class _WorkflowDecoratedOperator(DecoratedOperator, WorkflowOperator):
+    """The operator behind ``@task.workflow``.
+
+    What the function returns is data, not a template: it is sent as it is, for it may hold other people's text.
+    """
+
+    custom_operator_name = "@task.workflow"
+    template_fields: Sequence[str] = (
+        *DecoratedOperator.template_fields,
+        *(field for field in WorkflowOperator.template_fields if field != "data"),
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **DecoratedOperator.template_fields_renderers,
+        **WorkflowOperator.template_fields_renderers,
+    }
+
+    def __init__(
+        self,
+        *,
+        python_callable: Callable[..., Mapping[str, Any]],
+        op_args: Collection[Any] | None = None,
+        op_kwargs: Mapping[str, Any] | None = None,
+        workflow_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            python_callable=python_callable,
+            op_args=op_args,
+            op_kwargs=op_kwargs,
+            workflow_id=workflow_id or python_callable.__name__,
+            **kwargs,
+        )
+
+    def execute(self, context: Context) -> Any:
+        """Call the function for the request's data, then ask and wait as the operator does."""
+        context_merge(context, self.op_kwargs)
+        arguments = determine_kwargs(self.python_callable, self.op_args, cast("Mapping[str, Any]", context))
+        data = self.python_callable(*self.op_args, **arguments)
+        if not isinstance(data, Mapping):
+            raise TypeError(
+                f"{self.python_callable.__name__}() must return the request's data, a dict with JSON values, and "
+                f"returned {type(data).__name__}."
+            )
+        self.data = data
+        return super().execute(context)
+
+
+@overload
+def workflow_task(python_callable: Callable[P, Mapping[str, Any]]) -> Task[P, dict[str, Any]]: ...
+
+
+@overload
+def workflow_task(
+    *,
+    workflow_id: str | None = None,
+    timeout: float | timedelta = 300.0,
+    graph: str | None = None,
+    thread_id: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    deferrable: bool | None = None,
+    inline_wait: float | None = None,
+    inline_result_limit: int | None = None,
+    workflow_events_conn_id: str = ...,
+    multiple_outputs: bool = False,
+    **kwargs: Any,
+) -> Callable[[Callable[P, Mapping[str, Any]]], Task[P, dict[str, Any]]]: ...
+
+
+def workflow_task(
+    python_callable: Callable[..., Mapping[str, Any]] | None = None, *, multiple_outputs: bool = False, **kwargs: Any
+) -> Any:
+    """Make a task of a function that returns a request's data. Airflow knows it as ``@task.workflow``.
+
+    ::
+
+        @task.workflow(workflow_id="summarise", timeout=60)
+        def summary(text: str) -> dict:
+            return {"text": text}
+
+    Args:
+        python_callable: the function.
+        multiple_outputs: whether each of the result's keys becomes an XCom of its own. Never taken from the function's
+            annotation: that tells of the request, not of the result.
+        **kwargs: of :class:`~airflow_integration.operator.WorkflowOperator`; ``workflow_id`` is the function's name where
+            left out.
+    """
+    return task_decorator_factory(
+        python_callable=python_callable,
+        multiple_outputs=multiple_outputs,
+        decorated_operator_class=_WorkflowDecoratedOperator,
+        **kwargs,
+    )

@@ -1,0 +1,152 @@
+"""The way from an Airflow connection to the SDK's clients."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from airflow_integration import options
+from airflow_integration.connection import CONN_TYPE, DEFAULT_CONN_ID, settings_of
+from workflow_events.errors import ConfigurationError, WorkflowEventsError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+    from workflow_events.client import WorkflowClient
+    from workflow_events.pending import PendingRequest
+    from workflow_events.replies.records import RecordPosition
+    from workflow_events.events import WorkflowResultEvent
+    from workflow_events.settings import KafkaSettings
+
+__all__ = ["WorkflowEventsHook"]
+
+
+class WorkflowEventsHook(BaseHook):
+    """Kafka settings and clients for workflow events, from an Airflow connection.
+
+    The connection is of type ``workflow_events``, or of the Apache Kafka provider's type ``kafka``. Where the default
+    connection is not defined, the environment's settings hold (``KAFKA_BOOTSTRAP_SERVERS`` and the like); a connection
+    that was named must exist.
+
+    Args:
+        workflow_events_conn_id: the connection's id.
+    """
+
+    conn_name_attr = "workflow_events_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = CONN_TYPE
+    hook_name = "Workflow events (Kafka)"
+
+    def __init__(self, workflow_events_conn_id: str = DEFAULT_CONN_ID) -> None:
+        super().__init__()
+        self.workflow_events_conn_id = workflow_events_conn_id
+
+    @cached_property
+    def connection(self) -> Connection | None:
+        """The Airflow connection; None where the default one is not defined.
+
+        Raises:
+            ConfigurationError: a connection was named and is not defined.
+        """
+        conn_id = self.workflow_events_conn_id
+        try:
+            connection: Connection = self.get_connection(conn_id)
+        except AirflowNotFoundException:
+            if conn_id == DEFAULT_CONN_ID:
+                self.log.debug("No connection %r; taking the Kafka settings from the environment.", conn_id)
+                return None
+            raise ConfigurationError(
+                f"There is no Airflow connection {conn_id!r}. Create it, with the type {CONN_TYPE!r} (brokers in the "
+                f"host) or 'kafka' (librdkafka's options in the extra), as in: airflow connections add {conn_id} "
+                f"--conn-type {CONN_TYPE} --conn-host broker:9092"
+            ) from None
+        return connection
+
+    @cached_property
+    def settings(self) -> KafkaSettings:
+        """The Kafka settings.
+
+        Raises:
+            ConfigurationError: the connection is missing or does not hold together.
+        """
+        if self.connection is not None:
+            return settings_of(self.connection)
+        from workflow_events.settings import KafkaSettings  # noqa: PLC0415 - DAG files are parsed without it
+
+        return KafkaSettings()
+
+    def client(self) -> WorkflowClient:
+        """A client for requests; a context manager."""
+        from workflow_events.client import WorkflowClient  # noqa: PLC0415 - brings in a Kafka client
+        from workflow_events.events import EventSource  # noqa: PLC0415
+
+        return WorkflowClient(self.settings, source=EventSource.AIRFLOW)
+
+    def get_conn(self) -> WorkflowClient:
+        """The same as :meth:`client`, by the name that Airflow's hooks have for it."""
+        return self.client()
+
+    def read_result(self, position: RecordPosition, pending: PendingRequest) -> WorkflowResultEvent:
+        """The result of a request from its place in the log.
+
+        Raises:
+            ResultUnavailableError: it is not there any more.
+            TransportError: the broker cannot be asked.
+        """
+        from workflow_events.replies.sync_reader import SyncReplyReader  # noqa: PLC0415 - brings in a Kafka client
+
+        reader = SyncReplyReader(self.settings, position.topic)
+        try:
+            return reader.read_at(position, pending.correlation_id).event
+        finally:
+            reader.close()
+
+    def run_url(self, pending: PendingRequest) -> str:
+        """Where people look at a request's run; an empty text where no template is set."""
+        extra: dict[str, Any] = self.connection.extra_dejson if self.connection is not None else {}
+        template = str(extra.get("run_url") or options.run_url())
+        if not template:
+            return ""
+        try:
+            return template.format(
+                correlation_id=pending.correlation_id,
+                workflow_id=pending.workflow_id,
+                workflow_run_id=pending.workflow_run_id,
+            )
+        except (KeyError, IndexError, ValueError) as error:
+            raise ConfigurationError(
+                f"The run URL {template!r} cannot be filled in ({error!r}); it takes {{correlation_id}}, "
+                "{workflow_id} and {workflow_run_id}."
+            ) from error
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Whether the cluster lets us in and has the topics, and a sentence about it, for Airflow's connection form."""
+        try:
+            settings = self.settings
+            missing = self._missing_topics()
+        except WorkflowEventsError as error:
+            return False, str(error)
+        if missing:
+            return False, (
+                f"Connected to {settings.bootstrap_servers}, but there is no topic {' and no topic '.join(missing)}. "
+                "Create them with: workflow-events topics create"
+            )
+        return True, (
+            f"Connected to {settings.bootstrap_servers}; requests go to {settings.workflow_events_topic!r}, results "
+            f"come from {settings.workflow_results_topic!r}."
+        )
+
+    def _missing_topics(self) -> list[str]:
+        from workflow_events.transport import blocking  # noqa: PLC0415 - brings in a Kafka client
+
+        with blocking.map_errors(self.settings, "list the topics"):
+            consumer = blocking.new_consumer(self.settings)
+            try:
+                there = consumer.topics()
+            finally:
+                consumer.close()
+        wanted = (self.settings.workflow_events_topic, self.settings.workflow_results_topic)
+        return [repr(topic) for topic in wanted if topic not in there]
