@@ -230,20 +230,22 @@ class KafkaSettings(BaseSettings):
         return self
 
     def _sasl_problems(self) -> list[str]:
-        problems = []
+        names = ("sasl_mechanism", "sasl_username", "sasl_password")
         if self.security_protocol.startswith("SASL_"):
-            for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
-                if not getattr(self, name):
-                    problems.append(f"{self.security_protocol} needs {name}: set {_variable(name)}")
-        else:
-            given = [name for name in ("sasl_mechanism", "sasl_username", "sasl_password") if getattr(self, name)]
-            if given:
-                problems.append(
-                    f"{' and '.join(given)} would not be used with {self.security_protocol}: set "
-                    f"{_variable('security_protocol')} to SASL_SSL (or SASL_PLAINTEXT), or unset "
-                    f"{' and '.join(map(_variable, given))}"
-                )
-        return problems
+            return [
+                f"{self.security_protocol} needs {name}: set {_variable(name)}"
+                for name in names
+                if not getattr(self, name)
+            ]
+        given = [name for name in names if getattr(self, name)]
+        if not given:
+            return []
+        problem = (
+            f"{' and '.join(given)} would not be used with {self.security_protocol}: set "
+            f"{_variable('security_protocol')} to SASL_SSL (or SASL_PLAINTEXT), or unset "
+            f"{' and '.join(map(_variable, given))}"
+        )
+        return [problem]
 
     def _ssl_problems(self) -> list[str]:
         problems = []

@@ -183,11 +183,13 @@ def _ensure(
         created = _create(admin, settings, missing)
         known = _describe(admin, settings, specs)
     configs = _configs(admin, settings, [name for name in known if name not in created])
-    return [_report(spec, known.get(spec.name), configs.get(spec.name, {}), spec.name in created) for spec in specs]
+    return [
+        _report(spec, known.get(spec.name), configs.get(spec.name, {}), created=spec.name in created) for spec in specs
+    ]
 
 
 def _report(
-    spec: TopicSpec, found: Sequence[Mapping[str, Any]] | None, configs: Mapping[str, str | None], created: bool
+    spec: TopicSpec, found: Sequence[Mapping[str, Any]] | None, configs: Mapping[str, str | None], *, created: bool
 ) -> TopicReport:
     if found is None:
         return TopicReport(spec.name, TopicOutcome.MISSING)

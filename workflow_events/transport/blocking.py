@@ -49,7 +49,7 @@ class Producer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no type
     settings: KafkaSettings
     connection: _Connection
 
-    def close(self, timeout: float | None = None, null_logger: bool = False) -> None:
+    def close(self, timeout: float | None = None, null_logger: bool = False) -> None:  # noqa: FBT001, FBT002 - kafka-python's
         """Close it, and give up after ``timeout`` seconds on what is not delivered by then.
 
         kafka-python raises at that point, before it has closed anything.

@@ -67,7 +67,7 @@ _CHECK_REPLICAS: Final = (
 )
 
 
-def translate(
+def translate(  # noqa: PLR0911 - a table, one line for each kind of fault
     error: BaseException,
     *,
     action: str,
@@ -159,7 +159,7 @@ def _not_authenticated(where: str, settings: KafkaSettings, error: BaseException
 
 
 def _not_authorized(where: str, settings: KafkaSettings, kind: str, topic: str | None, action: str) -> str:
-    verb = action.split()[0]
+    verb = action.split(maxsplit=1)[0]
     if kind == "topic":
         right = {"publish": "WRITE and DESCRIBE", "create": "CREATE", "describe": "DESCRIBE"}.get(
             verb, "READ and DESCRIBE"

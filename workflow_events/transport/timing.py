@@ -13,7 +13,7 @@ TOPIC_POLL: Final = 0.1
 
 
 class Stopwatch:
-    """What is left of a time-out, in seconds, never below nought."""
+    """A time-out in seconds that has begun to run; never below nought."""
 
     __slots__ = ("_end",)
 
@@ -21,4 +21,5 @@ class Stopwatch:
         self._end = time.monotonic() + timeout
 
     def remaining(self) -> float:
+        """Seconds that are left."""
         return max(0.0, self._end - time.monotonic())
