@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Clamped", "Cursor", "advance", "clamp", "earliest", "from_times", "is_behind", "reached"]
+__all__ = ["Clamped", "Cursor", "advance", "clamp", "distance", "earliest", "from_times", "is_behind", "reached"]
 
 Cursor = Mapping[int, int]
 """``{partition: first offset to read}``"""
@@ -30,6 +30,13 @@ def earliest(cursors: Iterable[Cursor], partitions: Iterable[int]) -> dict[int, 
     """The cursor at which one scan serves all of ``cursors``: the lowest offset of each partition."""
     every = list(cursors)
     return {partition: min((cursor.get(partition, 0) for cursor in every), default=0) for partition in partitions}
+
+
+def distance(positions: Cursor, cursor: Cursor) -> int:
+    """How many records lie between a reader and a cursor that is ahead of it in every partition; else 0."""
+    if is_behind(cursor, positions):
+        return 0
+    return sum(offset - positions.get(partition, 0) for partition, offset in cursor.items())
 
 
 def advance(positions: dict[int, int], partition: int, next_offset: int) -> None:

@@ -1,18 +1,18 @@
 """The reader for synchronous programs, on kafka-python and the same pure core.
 
-One consumer, shared by the threads that wait: whoever holds the lock polls for all (pattern: Leader/Followers). There is no
-background thread, so between two waits nothing is read. A waiter whose cursor lies behind what is remembered makes the
-one consumer go back.
+One consumer, shared by the threads that wait: one of them leads and polls for all, and hands over when it has its own reply
+(pattern: Leader/Followers). There is no background thread, so between two waits nothing is read. A waiter whose cursor lies
+behind what is remembered makes the one consumer go back, once for all who wait.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, TypeVar
 
 from kafka import TopicPartition
 
@@ -20,24 +20,23 @@ from workflow_events.errors import (
     BrokerUnavailableError,
     ResultTimeoutError,
     ResultUnavailableError,
-    TopicNotFoundError,
     TransportError,
 )
 from workflow_events.pending import PendingRequest
 from workflow_events.replies.correlator import Correlator
-from workflow_events.replies.cursor import advance, clamp, earliest, from_times, is_behind, reached
+from workflow_events.replies.cursor import advance, clamp, distance, earliest, is_behind, reached
+from workflow_events.replies.sync_log import SyncLog
 from workflow_events.replies.window import RecentRecords
 from workflow_events.retry import transport_retrying
 from workflow_events.transport import blocking
 from workflow_events.wire import correlation_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from uuid import UUID
 
-    from kafka import KafkaConsumer
-
     from workflow_events.replies.correlator import Counts, Waiter
+    from workflow_events.replies.cursor import Cursor
     from workflow_events.replies.records import Record, RecordPosition, Reply
     from workflow_events.settings import KafkaSettings
 
@@ -45,31 +44,45 @@ __all__ = ["SyncReplyReader"]
 
 logger = logging.getLogger(__name__)
 
+_Answer = TypeVar("_Answer")
+
 _WINDOW_BYTES = 64 * 1024 * 1024
-_POLL_SECONDS = 0.1
-"""How long one thread polls before another gets its turn. A poll returns at once when there is something."""
+_POLL_SECONDS = 0.5
+_SHORTEST_SECONDS = 0.05
 _LATE_LOOK_SECONDS = 10.0
-_MAX_RECORDS = 1000
-_METADATA_MAX_AGE_MS = 10_000
+"""Who begins to wait after the deadline is given this long at most to read what is already there."""
+_SKIP_RECORDS = 50_000
+"""A reader that was idle jumps over more strangers than this; fewer are read sooner than a seek takes."""
 
 
 class SyncReplyReader:
     """Reads one reply topic for the threads that wait for a result there. Connects when first used.
 
     Args:
+        poll_interval: seconds that one poll may take; a poll returns at once when there is something.
         window_bytes: bound on the memory for records that were read and may be asked for later.
     """
 
-    def __init__(self, settings: KafkaSettings, topic: str, *, window_bytes: int = _WINDOW_BYTES) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topic: str,
+        *,
+        poll_interval: float = _POLL_SECONDS,
+        window_bytes: int = _WINDOW_BYTES,
+    ) -> None:
         self.settings = settings
         self.topic = topic
+        self.poll_interval = poll_interval
+        self._log = SyncLog(settings, topic)
+        # The lock guards all below; who leads holds the log, and lets go of the lock while the network is waited for.
+        self._turn = threading.Condition()
+        self._leading = False
         self._correlator = Correlator(topic)
         self._recent = RecentRecords(window_bytes)
         self._positions: dict[int, int] = {}
-        self._consumer: KafkaConsumer | None = None
-        self._unplaced: set[Waiter] = set()
-        self._end: dict[int, int] = {}
-        self._lock = threading.Lock()
+        self._askers = 0
+        self._fresh: list[Waiter] = []
         self._trouble: str | None = None
 
     @property
@@ -79,20 +92,24 @@ class SyncReplyReader:
 
     def close(self) -> None:
         """Close the connections and forget what was read. The reader may be used again, and then connects anew."""
-        with self._lock:
-            consumer, self._consumer = self._consumer, None
+        with self._turn:
+            self._turn.wait_for(lambda: not self._leading)
             self._positions = {}
             self._recent.start_at({})
-        if consumer is not None:
-            consumer.close()
+            self._log.disconnect()
 
     def end_cursor(self) -> dict[int, int]:
         """The reply cursor for a request that is published after this call.
 
+        While another thread reads, it is where that one stands: at or before the topic's end, and asks nobody.
+
         Raises:
             TransportError: the broker cannot be asked.
         """
-        return self._ask(lambda consumer, seconds: self._offsets(consumer, "end", seconds))
+        with self._turn:
+            if self._leading and self._positions:
+                return dict(self._positions)
+        return self._ask(self._log.end)
 
     def cursor_at(self, when: datetime) -> dict[int, int]:
         """A cursor that misses nothing stored after ``when`` (aware), by the broker's time index (KIP-79).
@@ -103,31 +120,7 @@ class SyncReplyReader:
             TransportError: the broker cannot be asked.
         """
         milliseconds = max(0, int(when.timestamp() * 1000))
-
-        def ask(consumer: KafkaConsumer, seconds: float) -> dict[int, int]:
-            # The end first: what is stored between the two questions lies behind the cursor, not before it.
-            last = self._offsets(consumer, "end", seconds)
-            first = self._offsets(consumer, "beginning", seconds)
-            with blocking.map_errors(self.settings, "look up by time", topic=self.topic):
-                found = consumer.offsets_for_times(
-                    {self._tp(partition): milliseconds for partition in last}, timeout_ms=self._timeout_ms(seconds)
-                )
-            times = {tp.partition: (at.offset, at.timestamp) if at else None for tp, at in found.items()}
-            return from_times(times, first, last)
-
-        return self._ask(ask)
-
-    def _ask(self, question: Callable[[KafkaConsumer, float], dict[int, int]]) -> dict[int, int]:
-        seconds = self.settings.connect_timeout
-        with self._lock:
-            for attempt in transport_retrying(seconds):
-                with attempt:
-                    try:
-                        return question(self._connected(seconds), seconds)
-                    except TransportError:
-                        self._disconnect()
-                        raise
-        raise AssertionError("unreachable")  # pragma: no cover
+        return self._ask(lambda seconds: self._log.at_time(milliseconds, seconds))
 
     def wait(self, pending: PendingRequest) -> Reply:
         """The result of a request, whether it was there before or is yet to come.
@@ -139,27 +132,24 @@ class SyncReplyReader:
             TransportError: the broker refuses, or the topic does not exist.
         """
         seconds = pending.remaining()
-        late = seconds <= 0
-        until = time.monotonic() + (_LATE_LOOK_SECONDS if late else seconds)
+        until = time.monotonic() + (seconds if seconds > 0 else _LATE_LOOK_SECONDS)
         arrived: list[Reply] = []
-        with self._lock:
+        with self._turn:
             waiter = self._correlator.register(pending, arrived.append)
-            self._unplaced.add(waiter)
-        try:
-            while not arrived and (left := until - time.monotonic()) > 0:
-                if not self._lock.acquire(timeout=left):
-                    break
-                try:
-                    if not arrived:
-                        self._advance(left)
-                        if late and waiter not in self._unplaced and self._has_read_all():
-                            break
-                finally:
-                    self._lock.release()
-        finally:
-            with self._lock:
-                self._unplaced.discard(waiter)
+            self._fresh.append(waiter)
+            try:
+                while not arrived and (left := until - time.monotonic()) > 0:
+                    if self._leading or self._askers:
+                        self._turn.wait(left)
+                        continue
+                    self._lead(lambda: self._advance(until))
+                    if seconds <= 0 and waiter not in self._fresh and self._lead(lambda: self._has_read_all(until)):
+                        break
+            finally:
                 self._correlator.forget(waiter)
+                if waiter in self._fresh:
+                    self._fresh.remove(waiter)
+                self._turn.notify()
         if arrived:
             return arrived[0]
         raise ResultTimeoutError(pending, read_to=self._positions, cause=self._trouble)
@@ -173,22 +163,21 @@ class SyncReplyReader:
         """
         where = f"{position.topic}[{position.partition}]@{position.offset}"
         tp = TopicPartition(position.topic, position.partition)
+        timeout_ms = int(self.settings.request_timeout * 1000)
         found: list[Reply] = []
         single = Correlator(position.topic)
-        key = correlation_key(correlation_id)
-        single.register(_reference(position, correlation_id), found.append)
-        consumer = blocking.new_consumer(self.settings, auto_offset_reset="none")
+        single.register(_anyone(position, correlation_id), found.append)
+        consumer = blocking.new_consumer(self.settings)
         try:
             with blocking.map_errors(self.settings, f"read the result at {where}", topic=position.topic):
                 consumer.assign([tp])
-                first = consumer.beginning_offsets([tp], timeout_ms=self._timeout_ms())[tp]
-                last = consumer.end_offsets([tp], timeout_ms=self._timeout_ms())[tp]
+                first = consumer.beginning_offsets([tp], timeout_ms=timeout_ms)[tp]
+                last = consumer.end_offsets([tp], timeout_ms=timeout_ms)[tp]
                 if first <= position.offset < last:
                     consumer.seek(tp, position.offset)
-                    records = consumer.poll(timeout_ms=self._timeout_ms(), max_records=1).get(tp, [])
-                    for record in records:
+                    for record in consumer.poll(timeout_ms=timeout_ms, max_records=1).get(tp, ()):
                         if record.offset == position.offset:
-                            single.offer(record, key)
+                            single.offer(record, correlation_key(correlation_id))
         finally:
             consumer.close()
         if not found:
@@ -198,59 +187,90 @@ class SyncReplyReader:
             )
         return found[0]
 
-    def _advance(self, left: float) -> None:
-        """Place who is new and poll once, again while the broker is away and time is left."""
-        until = time.monotonic() + left
+    def _ask(self, question: Callable[[float], dict[int, int]]) -> dict[int, int]:
+        def ask() -> dict[int, int]:
+            for attempt in transport_retrying(self.settings.connect_timeout):
+                with attempt, self._dropping_what_broke():
+                    return question(self.settings.connect_timeout)
+            raise AssertionError("unreachable")  # pragma: no cover
+
+        with self._turn:
+            self._askers += 1
+            try:
+                self._turn.wait_for(lambda: not self._leading)
+                return self._lead(ask)
+            finally:
+                self._askers -= 1
+                self._turn.notify_all()
+
+    def _lead(self, step: Callable[[], _Answer]) -> _Answer:
+        """Do a step that needs the log, without the lock; entered and left holding it."""
+        delivered = self._correlator.counts.delivered
+        self._leading = True
+        self._turn.release()
         try:
-            for attempt in transport_retrying(left):
-                with attempt:
-                    self._try_advance(until)
+            return step()
+        finally:
+            self._turn.acquire()
+            self._leading = False
+            if self._askers or delivered != self._correlator.counts.delivered:
+                self._turn.notify_all()
+
+    def _advance(self, until: float) -> None:
+        """Place who is new and poll once; while the broker is away, again until there is no time left."""
+        try:
+            for attempt in transport_retrying(until - time.monotonic()):
+                with attempt, self._dropping_what_broke():
+                    self._try_advance(max(_SHORTEST_SECONDS, until - time.monotonic()))
         except BrokerUnavailableError:
-            # The backoff would have ended after the deadline; what is left of the time may still do.
-            time.sleep(max(0.0, min(_POLL_SECONDS, until - time.monotonic())))
+            # The backoff would have outlasted the deadline; what is left of the time may still do.
+            time.sleep(max(0.0, min(_SHORTEST_SECONDS, until - time.monotonic())))
 
-    def _try_advance(self, until: float) -> None:
-        seconds = max(_POLL_SECONDS, until - time.monotonic())
-        try:
-            consumer = self._connected(seconds)
-            if self._unplaced:
-                self._place(consumer, seconds)
-            self._follow_growth(consumer)
-            with blocking.map_errors(self.settings, "read", topic=self.topic):
-                batches = consumer.poll(timeout_ms=int(min(_POLL_SECONDS, seconds) * 1000), max_records=_MAX_RECORDS)
-            for tp, records in batches.items():
-                self._take(tp.partition, records)
-            self._trouble = None
-        except TransportError as error:
-            self._trouble = str(error).rstrip(".")
-            self._disconnect()
-            raise
+    def _try_advance(self, seconds: float) -> None:
+        new_connection = not self._log.connected
+        partitions = self._log.partitions(seconds)
+        with self._turn:
+            fresh = list(self._fresh)
+            target = self._serve(fresh, partitions)
+        if target is None and (new_connection or len(partitions) > len(self._positions)):
+            target = earliest([self._positions], partitions)
+        if target is not None:
+            self._move(target, seconds)
+        with self._turn:
+            self._fresh = [waiter for waiter in self._fresh if waiter not in fresh]
+            if not all(map(self._correlator.is_waiting, fresh)):
+                return
+        batches = self._log.poll(min(self.poll_interval, seconds))
+        with self._turn:
+            for partition, records in batches.items():
+                self._take(partition, records)
+        self._trouble = None
 
-    def _place(self, consumer: KafkaConsumer, seconds: float) -> None:
-        """Bring the consumer to where the new waiters' cursors are, all at once, unless what is remembered serves them."""
-        fresh = [waiter for waiter in self._unplaced if self._correlator.is_waiting(waiter)]
-        partitions = sorted(consumer.partitions_for_topic(self.topic) or ())
+    def _serve(self, fresh: Sequence[Waiter], partitions: Sequence[int]) -> dict[int, int] | None:
+        """Serve new waiters from what is remembered; where to read on for those whom that does not serve."""
+        if not fresh:
+            return None
         wanted = earliest((waiter.pending.reply_cursor for waiter in fresh), partitions)
-        self._end = self._offsets(consumer, "end", seconds)
         alone = len(self._correlator) == len(fresh)
-        if not self._positions or (alone and is_behind(self._positions, wanted)):
-            self._move(consumer, wanted, seconds)
-        elif is_behind(wanted, self._positions):
-            if self._recent.covers(wanted):
-                for waiter in fresh:
-                    for record in self._recent.find(waiter.key):
-                        self._correlator.offer(record, waiter.key)
-            else:
-                self._move(consumer, earliest([wanted, self._positions], partitions), seconds)
-        self._unplaced.clear()
+        if not self._positions or (alone and distance(self._positions, wanted) > _SKIP_RECORDS):
+            return wanted
+        if not is_behind(wanted, self._positions):
+            return None
+        if not self._recent.covers(wanted):
+            return earliest([wanted, self._positions], partitions)
+        for waiter in fresh:
+            for record in self._recent.find(waiter.key):
+                self._correlator.offer(record, waiter.key)
+        return None
 
-    def _move(self, consumer: KafkaConsumer, cursor: dict[int, int], seconds: float) -> None:
-        clamped = clamp(cursor, self._offsets(consumer, "beginning", seconds), self._end)
+    def _move(self, cursor: Cursor, seconds: float) -> None:
+        clamped = clamp(cursor, self._log.beginning(seconds), self._log.end(seconds))
         if said := clamped.describe(self.topic):
             logger.warning("%s", said)
-        self._positions = clamped.start
-        self._recent.start_at(self._positions)
-        self._assign(consumer)
+        self._log.read_from(clamped.start, seconds)
+        if clamped.start != self._positions:
+            self._positions = clamped.start
+            self._recent.start_at(self._positions)
 
     def _take(self, partition: int, records: Sequence[Record]) -> None:
         if records[0].offset < self._positions.get(partition, 0):
@@ -261,65 +281,28 @@ class SyncReplyReader:
         self._correlator.feed(records)
         advance(self._positions, partition, records[-1].offset + 1)
 
-    def _follow_growth(self, consumer: KafkaConsumer) -> None:
-        partitions = consumer.partitions_for_topic(self.topic) or set()
-        if len(partitions) > len(self._positions):
-            self._positions.update(dict.fromkeys(partitions - self._positions.keys(), 0))
-            self._assign(consumer)
-
-    def _has_read_all(self) -> bool:
-        if self._consumer is None:
+    def _has_read_all(self, until: float) -> bool:
+        """Whether everything that is in the log now has been read."""
+        seconds = max(_SHORTEST_SECONDS, until - time.monotonic())
+        try:
+            with self._dropping_what_broke():
+                end = self._log.end(seconds)
+                return reached(self._log.position(end, seconds), end)
+        except BrokerUnavailableError:
             return False
-        # The client's position also passes what no record shows: transaction markers, aborted batches.
-        positions = {
-            partition: self._consumer.position(self._tp(partition), timeout_ms=self._timeout_ms())
-            for partition in self._positions
-        }
-        return reached(positions, self._end)
 
-    def _connected(self, seconds: float) -> KafkaConsumer:
-        if self._consumer is None:
-            consumer = blocking.new_consumer(
-                self.settings,
-                bootstrap_timeout_ms=int(min(seconds, self.settings.connect_timeout) * 1000),
-                metadata_max_age_ms=_METADATA_MAX_AGE_MS,
-            )
-            if not consumer.partitions_for_topic(self.topic):
-                consumer.close()
-                raise TopicNotFoundError(
-                    f"Topic {self.topic!r} does not exist at {self.settings.bootstrap_servers}. Create it with "
-                    "`workflow-events topics create`, or check the topic's name."
-                )
-            self._consumer = consumer
-            if self._positions:
-                self._assign(consumer)
-        return self._consumer
-
-    def _disconnect(self) -> None:
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            consumer.close(autocommit=False, timeout_ms=0)
-
-    def _assign(self, consumer: KafkaConsumer) -> None:
-        consumer.assign([self._tp(partition) for partition in self._positions])
-        for partition, offset in self._positions.items():
-            consumer.seek(self._tp(partition), offset)
-
-    def _offsets(self, consumer: KafkaConsumer, which: Literal["beginning", "end"], seconds: float) -> dict[int, int]:
-        ask = consumer.end_offsets if which == "end" else consumer.beginning_offsets
-        partitions = [self._tp(partition) for partition in sorted(consumer.partitions_for_topic(self.topic) or ())]
-        with blocking.map_errors(self.settings, f"read the {which} offsets", topic=self.topic):
-            found = ask(partitions, timeout_ms=self._timeout_ms(seconds))
-        return {tp.partition: offset for tp, offset in found.items()}
-
-    def _timeout_ms(self, seconds: float = math.inf) -> int:
-        return int(min(seconds, self.settings.request_timeout) * 1000)
-
-    def _tp(self, partition: int) -> TopicPartition:
-        return TopicPartition(self.topic, partition)
+    @contextmanager
+    def _dropping_what_broke(self) -> Iterator[None]:
+        try:
+            yield
+        except TransportError as error:
+            self._trouble = str(error).rstrip(".")
+            self._log.disconnect()
+            raise
 
 
-def _reference(position: RecordPosition, correlation_id: UUID) -> PendingRequest:
+def _anyone(position: RecordPosition, correlation_id: UUID) -> PendingRequest:
+    """A pending request that any result with this id answers."""
     return PendingRequest(
         correlation_id=correlation_id,
         workflow_id="",

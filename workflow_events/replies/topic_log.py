@@ -21,6 +21,8 @@ __all__ = ["assign_at", "beginning", "end", "open_log", "partitions"]
 
 _METADATA_MAX_AGE_MS = 10_000
 """How long a partition that is added to the reply topic may go unseen."""
+_FETCH_MAX_WAIT_MS = 100
+"""How long a broker holds an empty fetch. The embedded broker does not wake a held fetch when a record comes."""
 
 
 @asynccontextmanager
@@ -30,7 +32,7 @@ async def open_log(settings: KafkaSettings, topic: str) -> AsyncIterator[AIOKafk
     Raises:
         TransportError: no broker can be reached, it refuses, or the topic does not exist.
     """
-    consumer = await aio.start_consumer(settings, topic, metadata_max_age_ms=_METADATA_MAX_AGE_MS)
+    consumer = await aio.start_consumer(settings, topic, metadata_max_age_ms=_METADATA_MAX_AGE_MS, fetch_max_wait_ms=_FETCH_MAX_WAIT_MS)
     try:
         # Subscribed only to have the topic looked up; from here on partitions are assigned by hand.
         consumer.unsubscribe()
