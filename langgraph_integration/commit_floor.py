@@ -1,0 +1,65 @@
+"""How far one partition may be committed while its requests end in any order."""
+
+from __future__ import annotations
+
+import heapq
+
+__all__ = ["CommitFloor"]
+
+
+class CommitFloor:
+    """The offsets of one partition that were taken, and the floor below which all have ended.
+
+    The floor is the offset to commit: the lowest that is taken and not ended, or the one after the last taken where all
+    have ended. A request above the floor that has ended is redelivered after a crash; its result is then published
+    again. (Pattern: the low-water mark of a sliding window; compare Spring Kafka's out-of-order commits.)
+    """
+
+    __slots__ = ("_ended", "_next", "_open", "_taken")
+
+    def __init__(self) -> None:
+        self._open: list[int] = []  # a heap; what ended is removed when it comes to the top
+        self._ended: set[int] = set()
+        self._taken: set[int] = set()
+        self._next: int | None = None
+
+    @property
+    def floor(self) -> int | None:
+        """The offset to commit; None while nothing was taken."""
+        return self._open[0] if self._open else self._next
+
+    @property
+    def unfinished(self) -> int:
+        """How many offsets are taken and have not ended."""
+        return len(self._open) - len(self._ended)
+
+    @property
+    def held_back(self) -> int:
+        """How many offsets have ended and cannot be committed yet, because a lower one has not."""
+        return len(self._ended)
+
+    def take(self, offset: int) -> bool:
+        """Take an offset up; False if it is known already and has not to be run again.
+
+        Offsets come in rising order but for repeats; they need not be consecutive (compaction, transactions).
+        """
+        if self._next is not None and offset < self._next:
+            return False
+        heapq.heappush(self._open, offset)
+        self._taken.add(offset)
+        self._next = offset + 1
+        return True
+
+    def end(self, offset: int) -> None:
+        """Say that the request at ``offset`` has its result published, or needs none.
+
+        Raises:
+            KeyError: the offset is not open.
+        """
+        if offset not in self._taken or offset in self._ended:
+            raise KeyError(offset)
+        self._ended.add(offset)
+        while self._open and self._open[0] in self._ended:
+            lowest = heapq.heappop(self._open)
+            self._ended.discard(lowest)
+            self._taken.discard(lowest)

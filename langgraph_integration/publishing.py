@@ -1,0 +1,126 @@
+"""How a worker's messages get out: for certain, or not at all."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from tenacity import AsyncRetrying, retry_if_exception, stop_never, wait_random_exponential
+
+from langgraph_integration.dead_letters import without_value
+from langgraph_integration.error_details import describe_error
+from langgraph_integration.errors import ResultTooLargeError
+from workflow_events.errors import DeliveryError, MessageTooLargeError, TopicNotFoundError, TransportError
+from workflow_events.events import ResultStatus, WorkflowResultEvent
+from workflow_events.transport import aio
+from workflow_events.wire import OutgoingMessage, ReturnAddress, result_message
+
+if TYPE_CHECKING:
+    from workflow_events.settings import KafkaSettings
+
+__all__ = ["Publisher", "UndeliverableError", "shortened"]
+
+logger = logging.getLogger(__name__)
+
+_FIRST_WINDOW = 0.2  # seconds
+_LONGEST_WAIT = 5.0
+
+
+class UndeliverableError(TransportError):
+    """A result cannot get to the return address that its request gave; the address is at fault, not the worker."""
+
+
+class Publisher:
+    """Publishes with acks from all in-sync replicas, and goes on trying while the broker is away.
+
+    A message may be stored twice where a confirmation was lost; readers take the first.
+
+    Args:
+        producer: started.
+        settings: name the topics.
+    """
+
+    def __init__(self, producer: aio.Producer, settings: KafkaSettings) -> None:
+        self._producer = producer
+        self._settings = settings
+
+    async def publish_result(self, result: WorkflowResultEvent, address: ReturnAddress | None = None) -> None:
+        """Publish a result to a return address, or to the results topic. One that is too large becomes an error result.
+
+        Raises:
+            UndeliverableError: the address cannot be published to.
+            TransportError: the results topic cannot be published to, and waiting will not help.
+        """
+        target = address or ReturnAddress(self._settings.workflow_results_topic)
+        try:
+            await self._check(target)
+            try:
+                await self._send(result_message(result, topic=target.topic, partition=target.partition))
+            except MessageTooLargeError as error:
+                short = shortened(result, error)
+                await self._send(result_message(short, topic=target.topic, partition=target.partition))
+        except TransportError as error:
+            if target.topic == self._settings.workflow_results_topic and target.partition is None:
+                raise
+            raise UndeliverableError(f"The result cannot get to its return address {target}: {error}") from error
+
+    async def publish_dead_letter(self, letter: OutgoingMessage) -> bool:
+        """Publish a dead letter; False, and an error in the log, where its topic cannot be published to."""
+        try:
+            try:
+                await self._send(letter)
+            except MessageTooLargeError:
+                await self._send(without_value(letter))
+        except TransportError:
+            # The message itself still lies where it came from, and stopping would stop everyone else's requests.
+            logger.exception("A dead letter could not be published; its headers: %s", letter.headers)
+            return False
+        return True
+
+    async def _check(self, target: ReturnAddress) -> None:
+        settings = self._settings
+        if target.topic in {settings.workflow_events_topic, settings.workflow_control_topic}:
+            raise UndeliverableError(f"topic {target.topic!r} is for requests, not for results")
+        if target.partition is not None:
+            # aiokafka asserts this where we need an error.
+            with aio.map_errors(settings, "publish", topic=target.topic):
+                partitions = await self._producer.partitions_for(target.topic)
+            if target.partition not in partitions:
+                raise TopicNotFoundError(f"topic {target.topic!r} has no partition {target.partition}")
+
+    async def _send(self, message: OutgoingMessage) -> None:
+        try:
+            await aio.send(self._producer, message)
+        except TransportError as error:
+            if not _may_pass(error):
+                raise
+            logger.warning("%s; trying again until it is through", error)
+            await _patiently(aio.send, self._producer, message)
+
+
+def shortened(result: WorkflowResultEvent, cause: MessageTooLargeError) -> WorkflowResultEvent:
+    """The error result that takes the place of one that is too large to publish."""
+    error = ResultTooLargeError(
+        f"The run ended with status {result.status.value!r}, and its result is too large. {cause}"
+    )
+    return result.model_copy(
+        update={
+            "status": ResultStatus.ERROR,
+            "result": {},
+            "interrupts": None,
+            "error": str(error),
+            "error_detail": describe_error(error),
+        }
+    )
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, DeliveryError) or (isinstance(error, TransportError) and error.retryable)
+
+
+_patiently = AsyncRetrying(
+    retry=retry_if_exception(_may_pass),
+    stop=stop_never,
+    wait=wait_random_exponential(multiplier=_FIRST_WINDOW, max=_LONGEST_WAIT),
+    reraise=True,
+)

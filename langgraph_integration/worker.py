@@ -1,0 +1,271 @@
+"""The worker: takes requests from Kafka, runs graphs, publishes results, commits what is done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError
+
+from langgraph_integration.checkpointers import open_checkpointer
+from langgraph_integration.execution import GraphRunner
+from langgraph_integration.graph_registry import GraphRegistry
+from langgraph_integration.health import HealthEndpoint
+from langgraph_integration.partitions import HeldPartitions
+from langgraph_integration.publishing import Publisher
+from langgraph_integration.request_handling import RequestHandler
+from langgraph_integration.signals import on_stop_signals
+from langgraph_integration.worker_settings import WorkerSettings
+from workflow_events.errors import ConfigurationError, WorkflowEventsError
+from workflow_events.retry import async_transport_retrying
+from workflow_events.settings import KafkaSettings
+from workflow_events.transport import aio
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+__all__ = ["WorkflowWorker"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+# Seconds.
+_COMMIT_INTERVAL = 0.1
+_POLL_TIMEOUT = 60.0
+_TOUCH_INTERVAL = 60.0  # while full: far below the poll interval after which aiokafka leaves the group
+_MAX_POLL_INTERVAL = 300.0
+_REJOIN_MARGIN = 15.0  # beyond the time that leaving partitions takes, to rejoin the group
+_STOP_PATIENCE = 5.0
+_NOWHERE = TopicPartition("", 0)
+
+
+class WorkflowWorker:
+    """Runs graphs for requests, as a member of a consumer group.
+
+    ::
+
+        worker = WorkflowWorker(KafkaSettings(), graphs={"summarise": graph})
+        asyncio.run(worker.run())
+
+    A request is committed only once its result is stored by all in-sync replicas. What is in hand when a worker dies is
+    delivered to another, which goes on from the last checkpoint where there is a checkpointer.
+
+    Args:
+        settings: where Kafka is and what the topics are called; the environment's where None.
+        graphs: by name; see :class:`~langgraph_integration.graph_registry.GraphRegistry` for what may stand there.
+        worker_settings: everything else; the environment's where None.
+        checkpointer: for graphs without one of their own; None: what ``worker_settings.checkpointer`` names.
+
+    Raises:
+        ConfigurationError: the settings do not hold, or there is no graph.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings | None = None,
+        graphs: Mapping[str, object] | None = None,
+        *,
+        worker_settings: WorkerSettings | None = None,
+        checkpointer: BaseCheckpointSaver[Any] | None = None,
+    ) -> None:
+        self.settings = settings or KafkaSettings()
+        self.graphs = dict(graphs or {})
+        if not self.graphs:
+            raise ConfigurationError("A worker needs at least one graph: pass graphs={...}, or a langgraph.json")
+        self.worker_settings = worker_settings or WorkerSettings()
+        self.checkpointer = checkpointer
+        self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._held = HeldPartitions(
+            self.settings,
+            rebalance_timeout=self.worker_settings.rebalance_timeout,
+            max_uncommitted=self.worker_settings.max_uncommitted,
+        )
+        # As many again as can run wait in hand, so that a slot which becomes free is filled at once.
+        self._most_in_hand = 2 * self.worker_settings.concurrency
+        self.health = HealthEndpoint(self._held, self.worker_settings)
+
+    async def run(self, *, handle_signals: bool = True) -> None:
+        """Work until :meth:`stop` is called, then drain. A worker runs once.
+
+        Args:
+            handle_signals: SIGTERM and SIGINT stop the worker; a second one hands everything back at once. Only in the
+                main thread.
+
+        Raises:
+            ConfigurationError: a graph or the checkpointer cannot be used.
+            TransportError: Kafka cannot be reached at the start, or refuses what the worker needs.
+        """
+        try:
+            async with AsyncExitStack() as stack:
+                handler, consumer = await self._open(stack)
+                if handle_signals:
+                    stack.enter_context(on_stop_signals(self.stop))
+                await self._work(handler, consumer)
+        finally:
+            self._ready.clear()
+            log.info("worker stopped")
+
+    def stop(self) -> None:
+        """Fetch no more; let runs end for ``drain_timeout``, then hand back what is left. A second call skips the wait."""
+        if self._stopping.is_set():
+            self._hurry.set()
+        self._stopping.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Self]:
+        """The worker at work, for a program that has more to do: it has joined the group on entry, and drains on exit."""
+        with _first_of_group():
+            async with asyncio.TaskGroup() as tasks:
+                work = tasks.create_task(self.run(handle_signals=False))
+                ready = tasks.create_task(self._ready.wait())
+                await asyncio.wait([work, ready], return_when=asyncio.FIRST_COMPLETED)
+                ready.cancel()
+                if work.done():
+                    await work
+                try:
+                    yield self
+                finally:
+                    self.stop()
+
+    async def _open(self, stack: AsyncExitStack) -> tuple[RequestHandler, AIOKafkaConsumer]:
+        options = self.worker_settings
+        checkpointer = self.checkpointer or await stack.enter_async_context(
+            open_checkpointer(options.checkpointer.get_secret_value(), connections=options.checkpointer_connections)
+        )
+        graphs = await stack.enter_async_context(GraphRegistry(self.graphs, checkpointer=checkpointer))
+        producer = await aio.start_producer(self.settings)
+        stack.push_async_callback(producer.stop)
+        runner = GraphRunner(graphs.choose, run_timeout=options.run_timeout, recursion_limit=options.recursion_limit)
+        publisher = Publisher(producer, self.settings)
+        handler = RequestHandler(runner, publisher, self.settings, concurrency=options.concurrency)
+        consumer = await aio.start_consumer(
+            self.settings,
+            self.settings.workflow_events_topic,
+            group_id=options.group_id,
+            listener=self._held,
+            auto_offset_reset="earliest",
+            session_timeout_ms=_ms(options.session_timeout),
+            rebalance_timeout_ms=_ms(options.rebalance_timeout + _REJOIN_MARGIN),
+            max_poll_interval_ms=_ms(max(_MAX_POLL_INTERVAL, options.drain_timeout + _TOUCH_INTERVAL)),
+        )
+        stack.push_async_callback(consumer.stop)
+        self._held.attach(consumer)
+        stack.push_async_callback(self._commit_the_last)
+        await stack.enter_async_context(self.health.serving(consumer))
+        log.info(
+            "worker started",
+            graphs=graphs.names,
+            group=options.group_id,
+            topic=self.settings.workflow_events_topic,
+            brokers=self.settings.bootstrap_servers,
+            concurrency=options.concurrency,
+        )
+        return handler, consumer
+
+    async def _work(self, handler: RequestHandler, consumer: AIOKafkaConsumer) -> None:
+        with _first_of_group():
+            async with asyncio.TaskGroup() as tasks:
+                background = [
+                    tasks.create_task(self._poll(consumer, handler, tasks)),
+                    tasks.create_task(self._commit_regularly()),
+                    tasks.create_task(self._announce()),
+                ]
+                await self._stopping.wait()
+                background[0].cancel()
+                await self._drain()
+                for task in background[1:]:
+                    task.cancel()
+
+    async def _poll(self, consumer: AIOKafkaConsumer, handler: RequestHandler, tasks: asyncio.TaskGroup) -> None:
+        retrying = async_transport_retrying(float("inf"))
+        held = self._held
+        while True:
+            room = self._most_in_hand - held.in_hand
+            if room <= 0:
+                await self._wait_for_room()
+                # Reads nothing, and tells aiokafka that this consumer is alive.
+                await consumer.getmany(_NOWHERE, timeout_ms=0)
+                continue
+            batches: dict[TopicPartition, list[Any]] = await retrying(self._fetch, consumer, room)
+            for partition, records in batches.items():
+                for record in records:
+                    delivery = held.take(partition, record)
+                    if delivery is not None:
+                        task = tasks.create_task(handler.handle(record, delivery.start))
+                        delivery.task = task
+                        task.add_done_callback(partial(held.settle, delivery))
+
+    async def _fetch(self, consumer: AIOKafkaConsumer, room: int) -> dict[TopicPartition, list[Any]]:
+        with aio.map_errors(self.settings, "read requests", topic=self.settings.workflow_events_topic):
+            batches: dict[TopicPartition, list[Any]] = await consumer.getmany(
+                timeout_ms=_ms(_POLL_TIMEOUT), max_records=room
+            )
+            return batches
+
+    async def _wait_for_room(self) -> None:
+        """Waits until a good part of what is in hand has ended, so that fetching is not done one by one."""
+        enough = self._most_in_hand - max(1, self.worker_settings.concurrency // 2)
+        try:
+            async with asyncio.timeout(_TOUCH_INTERVAL):
+                while self._held.in_hand > enough:
+                    self._held.changed.clear()
+                    await self._held.changed.wait()
+        except TimeoutError:
+            return
+
+    async def _commit_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_COMMIT_INTERVAL)
+            try:
+                await self._held.commit()
+            except CommitFailedError as error:
+                log.warning("offsets not committed, the group is rebalancing", reason=str(error))
+
+    async def _announce(self) -> None:
+        await self._held.assigned.wait()
+        self._ready.set()
+
+    async def _drain(self) -> None:
+        deliveries = self._held.deliveries()
+        log.info("worker draining", in_hand=len(deliveries), drain_timeout=self.worker_settings.drain_timeout)
+        ending = asyncio.ensure_future(self._held.release(deliveries, grace=self.worker_settings.drain_timeout))
+        hurry = asyncio.ensure_future(self._hurry.wait())
+        try:
+            await asyncio.wait([ending, hurry], return_when=asyncio.FIRST_COMPLETED)
+            if not ending.done():
+                await self._held.release(deliveries, grace=0.0)
+            handed_back = await ending
+        finally:
+            hurry.cancel()
+            ending.cancel()
+        log.info("worker drained", handed_back=handed_back)
+
+    async def _commit_the_last(self) -> None:
+        try:
+            async with asyncio.timeout(_STOP_PATIENCE):
+                await self._held.commit()
+        except (CommitFailedError, WorkflowEventsError, TimeoutError) as error:
+            log.warning("the last offsets are not committed; their results will be published again", reason=str(error))
+
+
+@contextmanager
+def _first_of_group() -> Iterator[None]:
+    """Raises the first error of a task group as itself: the others are its consequences, or the same fault again."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

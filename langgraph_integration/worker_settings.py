@@ -1,0 +1,116 @@
+"""Every option of a worker that is not Kafka's, read once: from the environment, from ``.env``, or from keyword arguments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from langgraph_integration.checkpointers import check_url
+from workflow_events.errors import ConfigurationError
+
+__all__ = ["WorkerSettings"]
+
+_PREFIX = "WORKFLOW_WORKER_"
+
+
+class WorkerSettings(BaseSettings):
+    """How a worker runs graphs.
+
+    Every field is read from the environment as its name in capitals with the prefix ``WORKFLOW_WORKER_``, so
+    ``concurrency`` from ``WORKFLOW_WORKER_CONCURRENCY``; then from a file ``.env`` in the working directory. A keyword
+    argument wins over both. Durations are in seconds.
+
+    Raises:
+        ConfigurationError: a value does not hold; the message names the variables and shows no secret.
+    """
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    group_id: str = Field(
+        default="langgraph-workers", min_length=1, description="The consumer group that shares the requests."
+    )
+    concurrency: int = Field(default=16, ge=1, le=10_000, description="Runs at the same time in one worker.")
+    run_timeout: float | None = Field(
+        default=None, gt=0, description="How long one run may take, in seconds; absent: no limit."
+    )
+    recursion_limit: int | None = Field(
+        default=None, ge=1, description="Supersteps that one run may take; absent: the graph's own, or LangGraph's."
+    )
+    checkpointer: SecretStr = Field(
+        default=SecretStr("none"),
+        description="Where runs are checkpointed: none, sqlite:///path or postgresql://user:password@host/database.",
+    )
+    checkpointer_connections: int = Field(
+        default=10, ge=2, le=1000, description="The most connections of the PostgreSQL checkpointer's pool."
+    )
+    drain_timeout: float = Field(
+        default=30.0,
+        ge=0,
+        le=3600,
+        description="How long runs may take to end when the worker stops, in seconds; what is left is handed back.",
+    )
+    rebalance_timeout: float = Field(
+        default=10.0,
+        ge=0,
+        le=3600,
+        description="How long runs may take to end when the group moves their partition, in seconds; what is left is "
+        "handed back. The whole group waits for that long.",
+    )
+    session_timeout: float = Field(
+        default=20.0,
+        ge=6,
+        le=1800,
+        description="How long a worker may be silent before the group takes it for dead, in seconds.",
+    )
+    max_uncommitted: int = Field(
+        default=1000,
+        ge=1,
+        description="Ended requests of one partition that may wait for an earlier one before the partition pauses; so "
+        "many results, at most, are published again after a crash.",
+    )
+    health_host: str = Field(default="127.0.0.1", description="Address of the health endpoint.")
+    health_port: int | None = Field(
+        default=None, ge=0, le=65535, description="Port of the health endpoint; absent: none; 0: any free one."
+    )
+    log_format: Literal["json", "console"] = Field(default="json", description="How the command logs.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What it logs.")
+
+    # Hidden from type checkers, which know the fields from the class body.
+    if not TYPE_CHECKING:
+
+        def __init__(self, **values: Any) -> None:
+            unknown = sorted(set(values) - set(type(self).model_fields))
+            if unknown:
+                raise ConfigurationError(f"WorkerSettings has no setting {', '.join(map(repr, unknown))}.")
+            problem = None
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                problem = _explain(error)
+            # Raised outside the handler: the validation error holds the input, and with it the secrets.
+            if problem is not None:
+                raise ConfigurationError(problem)
+
+    @field_validator("checkpointer")
+    @classmethod
+    def _known_checkpointer(cls, value: SecretStr) -> SecretStr:
+        check_url(value.get_secret_value())
+        return value
+
+
+def _explain(error: ValidationError) -> str:
+    problems = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        problems.append(f"{_PREFIX}{name.upper()} ({name}): {problem['msg'].removeprefix('Value error, ')}")
+    return f"The worker's settings do not hold: {'; '.join(problems)}."
