@@ -118,12 +118,12 @@ class ResultTimeoutError(WorkflowEventsError, TimeoutError):
 
     def _describe(self) -> str:
         pending = self.pending
-        lines = [
+        about = (
             f"No result for request {pending.correlation_id} (workflow {pending.workflow_id!r}, run "
-            f"{pending.workflow_run_id!r}, attempt {pending.attempt}) on topic {pending.reply_topic!r} "
-            f"by its deadline {pending.deadline.isoformat()}.",
-            f"Read from {_offsets(pending.reply_cursor)} to {_offsets(self.read_to)}.",
-        ]
+            f"{pending.workflow_run_id!r}, attempt {pending.attempt}) on topic {pending.reply_topic!r} by its deadline "
+            f"{pending.deadline.isoformat()}."
+        )
+        lines = [about, f"Read from {_offsets(pending.reply_cursor)} to {_offsets(self.read_to)}."]
         if self.cause:
             lines.append(f"The reader's last error: {self.cause}.")
         if self.cause or not self.read_to:

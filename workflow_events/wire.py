@@ -135,7 +135,7 @@ def find_correlation_key(headers: Headers, value: bytes | None) -> bytes | None:
     for name, header in headers:
         if name == HEADER_CORRELATION_ID:
             if header is not None and len(header) == _ID_LENGTH:
-                return header
+                return header.lower()
             break
     found = _id_in_body(value, "correlation_id")
     return None if found is None else correlation_key(found)

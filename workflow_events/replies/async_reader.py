@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from workflow_events.errors import BrokerUnavailableError, ResultTimeoutError, TransportError, WorkflowEventsError
 from workflow_events.replies.catch_up import CatchUp
@@ -67,7 +67,7 @@ class ReplyReader:
         self._leases = 0
         self._linger = 0.0
         self._idle_since = 0.0
-        self._closing = False
+        self.closing = False
         self._failure: WorkflowEventsError | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -83,7 +83,7 @@ class ReplyReader:
         loop = asyncio.get_running_loop()
         readers = _readers.setdefault(loop, {})
         reader = readers.get((settings, topic))
-        if reader is None or reader._closing:
+        if reader is None or reader.closing:
             reader = readers[settings, topic] = cls(settings, topic)
             reader._task = asyncio.create_task(reader._run(), name=f"reply-reader:{topic}")
         reader._leases += 1
@@ -153,7 +153,8 @@ class ReplyReader:
         """
         return Expectation(self, pending)
 
-    def _register(self, expectation: Expectation) -> Waiter:
+    def admit(self, expectation: Expectation) -> Waiter:
+        """Called by an expectation that begins."""
         waiter = self._correlator.register(expectation.pending, expectation.deliver)
         self._expectations.add(expectation)
         if self._failure is not None:
@@ -162,7 +163,8 @@ class ReplyReader:
             self._look_back(waiter, expectation.past_is_read)
         return waiter
 
-    def _unregister(self, expectation: Expectation, waiter: Waiter) -> None:
+    def dismiss(self, expectation: Expectation, waiter: Waiter) -> None:
+        """Called by an expectation that ends."""
         self._expectations.discard(expectation)
         self._correlator.forget(waiter)
         self._catch_up.leave(waiter)
@@ -190,8 +192,8 @@ class ReplyReader:
 
     def _is_wanted(self) -> bool:
         idle = self._leases == 0 and asyncio.get_running_loop().time() - self._idle_since >= self._linger
-        self._closing = self._closing or idle
-        return not self._closing
+        self.closing = self.closing or idle
+        return not self.closing
 
     async def _run(self) -> None:
         failure: WorkflowEventsError | None = None
@@ -203,7 +205,7 @@ class ReplyReader:
         except* TransportError as group:
             failure = _first(group)
         finally:
-            self._closing = True
+            self.closing = True
             self._failure = failure or WorkflowEventsError(
                 f"The reader of topic {self.topic!r} was closed while somebody waited; keep its client open for the wait."
             )
@@ -215,12 +217,13 @@ class ReplyReader:
                 del readers[self.settings, self.topic]
 
     async def _aclose(self) -> None:
-        self._closing = True
+        self.closing = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
 
-    def _trouble(self) -> str | None:
+    def trouble(self) -> str | None:
+        """What keeps the reader from reading, for an error's text; None where nothing does."""
         error = self._tail.last_error
         return str(error).rstrip(".") if error is not None else None
 
@@ -239,14 +242,14 @@ class Expectation:
         self._past: asyncio.Future[None] | None = loop.create_future() if pending.remaining() <= 0 else None
 
     def __enter__(self) -> Self:
-        self.waiter = self._reader._register(self)
+        self.waiter = self._reader.admit(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self.waiter is not None:
-            self._reader._unregister(self, self.waiter)
+            self._reader.dismiss(self, self.waiter)
         if not self._future.cancel() and not self._future.cancelled():
             self._future.exception()  # seen, so that a failure nobody came to fetch is not logged as lost
 
@@ -261,11 +264,11 @@ class Expectation:
         if self._past is None:
             await asyncio.wait({self._future}, timeout=max(0.0, seconds))
         else:
-            either = {self._future, self._past}
+            either: list[asyncio.Future[Any]] = [self._future, self._past]
             await asyncio.wait(either, timeout=_LATE_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if self._future.done():
             return self._future.result()
-        raise ResultTimeoutError(self.pending, read_to=self._reader.cursor(), cause=self._reader._trouble())
+        raise ResultTimeoutError(self.pending, read_to=self._reader.cursor(), cause=self._reader.trouble())
 
     def deliver(self, reply: Reply) -> None:
         """Called by the correlator."""

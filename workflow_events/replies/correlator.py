@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from workflow_events.errors import InvalidEventError
 from workflow_events.events import ResultStatus, WorkflowResultEvent
 from workflow_events.replies.records import Record, RecordPosition, Reply
-from workflow_events.wire import HEADER_CORRELATION_ID, correlation_key, decode_result, find_correlation_key
+from workflow_events.wire import correlation_key, decode_result, find_correlation_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from workflow_events.pending import PendingRequest
 
 __all__ = ["Correlator", "Counts", "Verdict", "Waiter", "judge"]
-
-_ID_LENGTH = 36
 
 
 class Verdict(Enum):
@@ -42,11 +40,7 @@ def judge(pending: PendingRequest, result: WorkflowResultEvent) -> Verdict:
     """
     if result.correlation_id != pending.correlation_id:
         return Verdict.FOREIGN
-    if (
-        result.attempt is not None
-        and result.attempt < pending.attempt
-        and result.status is not ResultStatus.SUCCESS
-    ):
+    if result.attempt is not None and result.attempt < pending.attempt and result.status is not ResultStatus.SUCCESS:
         return Verdict.STALE
     return Verdict.OWN
 
@@ -126,13 +120,8 @@ class Correlator:
         if not waiting:
             return
         for record in records:
-            headers = record.headers
-            # Our own messages carry the id in their first header; this loop runs for every stranger on the topic.
-            if headers and headers[0][0] == HEADER_CORRELATION_ID and (key := headers[0][1]) and len(key) == _ID_LENGTH:  # type: ignore[index]
-                pass
-            else:
-                key = find_correlation_key(headers, record.value)
-            if key is not None and (key in waiting or (key := key.lower()) in waiting):
+            key = find_correlation_key(record.headers, record.value)
+            if key is not None and key in waiting:
                 self.offer(record, key)
 
     def offer(self, record: Record, key: bytes) -> None:

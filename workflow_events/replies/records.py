@@ -16,13 +16,20 @@ class Record(Protocol):
     """A consumed record. aiokafka's and kafka-python's ``ConsumerRecord`` both fit."""
 
     @property
-    def partition(self) -> int: ...
+    def partition(self) -> int:
+        """The partition it lies in."""
+
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Its place there."""
+
     @property
-    def headers(self) -> Headers: ...
+    def headers(self) -> Headers:
+        """Names and values, in order."""
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """The body; None for a tombstone."""
 
 
 @dataclass(frozen=True, slots=True)

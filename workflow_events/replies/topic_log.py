@@ -32,7 +32,9 @@ async def open_log(settings: KafkaSettings, topic: str) -> AsyncIterator[AIOKafk
     Raises:
         TransportError: no broker can be reached, it refuses, or the topic does not exist.
     """
-    consumer = await aio.start_consumer(settings, topic, metadata_max_age_ms=_METADATA_MAX_AGE_MS, fetch_max_wait_ms=_FETCH_MAX_WAIT_MS)
+    consumer = await aio.start_consumer(
+        settings, topic, metadata_max_age_ms=_METADATA_MAX_AGE_MS, fetch_max_wait_ms=_FETCH_MAX_WAIT_MS
+    )
     try:
         # Subscribed only to have the topic looked up; from here on partitions are assigned by hand.
         consumer.unsubscribe()

@@ -80,7 +80,7 @@ class RecentRecords:
             for record in batch.records:
                 found = find_correlation_key(record.headers, record.value)
                 if found is not None:
-                    self._index.setdefault(found.lower(), []).append(record)
+                    self._index.setdefault(found, []).append(record)
         return list(self._index.get(key, ()))
 
     def _evict(self) -> None:
@@ -95,8 +95,8 @@ class RecentRecords:
             found = find_correlation_key(record.headers, record.value)
             if found is None:
                 continue
-            held = self._index.get(found.lower(), [])
+            held = self._index.get(found, [])
             if held and held[0] is record:
                 del held[0]
             if not held:
-                self._index.pop(found.lower(), None)
+                self._index.pop(found, None)
