@@ -57,6 +57,11 @@ class AirflowStack(AirflowRest):
 
     Of our own environment all is handed on but what is Airflow's.
 
+    Attributes:
+        components: the process of each component by its name.
+        environment: the environment of all of them.
+        home: Airflow's home.
+
     Raises:
         PartUnavailableError: Airflow is not installed.
     """
@@ -84,7 +89,7 @@ class AirflowStack(AirflowRest):
             "scheduler": ("--skip-serve-logs",),
             "triggerer": ("--skip-serve-logs",),
         }
-        self._components = {
+        self.components: Mapping[Component, ServerProcess] = {
             name: ServerProcess(
                 f"Airflow's {name}",
                 [sys.executable, "-m", "airflow", name, *options],
@@ -127,9 +132,9 @@ class AirflowStack(AirflowRest):
         else:
             _migrate(self.environment)
         begin = datetime.now(UTC)
-        for server in self._components.values():
+        for server in self.components.values():
             server.start()
-        for name in self._components:
+        for name in self.components:
             self._wait_ready(name, begin, timeout)
 
     def start_component(self, name: Component, timeout: float = 60.0) -> None:
@@ -139,24 +144,24 @@ class AirflowStack(AirflowRest):
             ServerStartError: it ended, or was not ready within `timeout` seconds.
         """
         begin = datetime.now(UTC)
-        self._components[name].start()
+        self.components[name].start()
         self._wait_ready(name, begin, timeout)
 
     def kill(self, name: Component) -> None:
         """End one component and everything it started as ``kill -9`` does: the scheduler takes running tasks with it."""
-        self._components[name].kill()
+        self.components[name].kill()
 
     def stop_component(self, name: Component, grace: float = 20.0) -> None:
         """Ask one component to end, and kill what is left of it after `grace` seconds."""
-        self._components[name].stop(grace)
+        self.components[name].stop(grace)
 
     def is_running(self, name: Component) -> bool:
         """Whether that component's process lives."""
-        return self._components[name].is_running
+        return self.components[name].is_running
 
     def component_log(self, name: Component) -> str:
         """Return what that component has logged since it was last started."""
-        return self._components[name].log_text()
+        return self.components[name].log_text()
 
     def wait_for(self, condition: Callable[[], T], timeout: float, *, what: str | Callable[[], str] = "") -> T:
         """Call `condition` a few times a second until it returns something true, and return that.
@@ -178,7 +183,7 @@ class AirflowStack(AirflowRest):
             return state if state in FINAL_STATES else None
 
         def where_it_stands() -> str:
-            dead = [name for name, server in self._components.items() if not server.is_running]
+            dead = [name for name, server in self.components.items() if not server.is_running]
             return f"the end of {dag_id} {run_id}; tasks: {self.task_states(dag_id, run_id)}; not running: {dead}"
 
         return str(self.wait_for(over, timeout, what=where_it_stands))
@@ -187,13 +192,13 @@ class AirflowStack(AirflowRest):
         """End all components, and remove their files if they are in a temporary folder."""
         super().close()
         # Nothing of this database is looked at again, so nobody waits for it to be left in good order.
-        for server in self._components.values():
+        for server in self.components.values():
             server.kill()
         if self._temporary:
             shutil.rmtree(self.home, ignore_errors=True)
 
     def _wait_ready(self, name: Component, begin: datetime, timeout: float) -> None:
-        self._components[name].wait_ready(lambda: self._is_healthy(name, begin), timeout)
+        self.components[name].wait_ready(lambda: self._is_healthy(name, begin), timeout)
 
     def _is_healthy(self, name: Component, begin: datetime) -> bool:
         """Whether the api-server answers; of the others, whether it tells of a heartbeat later than `begin`."""

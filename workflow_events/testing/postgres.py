@@ -21,7 +21,8 @@ _USER = "postgres"
 class PostgresServer:
     """One PostgreSQL server, as a context manager.
 
-    It does not wait for its disk (``fsync`` is off): a killed server recovers, a lost machine would lose data.
+    It does not wait for its disk (``fsync`` is off): a killed server recovers all that was committed, a lost machine would
+    lose data.
 
     Args:
         max_connections: Airflow's processes take some dozens.
@@ -45,7 +46,6 @@ class PostgresServer:
             "max_connections": max_connections,
             "fsync": "off",
             "full_page_writes": "off",
-            "synchronous_commit": "off",
         }
         self._server = ServerProcess(
             f"PostgreSQL {self.version}",
