@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_integration.decorator import workflow_task
+    from airflow_integration.decorator import task, workflow_task
     from airflow_integration.hook import WorkflowEventsHook
     from airflow_integration.links import WorkflowRunLink
     from airflow_integration.operator import WorkflowOperator
@@ -27,6 +27,7 @@ __all__ = [
     "WorkflowRunLink",
     "WorkflowTaskError",
     "WorkflowTaskFailError",
+    "task",
     "workflow_task",
 ]
 
@@ -39,6 +40,7 @@ _HOME = {
     "WorkflowRunLink": "links",
     "WorkflowTaskError": "outcome",
     "WorkflowTaskFailError": "outcome",
+    "task": "decorator",
     "workflow_task": "decorator",
 }
 

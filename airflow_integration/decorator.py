@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, cast, overload
 
 from airflow.sdk.bases.decorator import DecoratedOperator, determine_kwargs, task_decorator_factory
 from airflow.sdk.definitions.context import context_merge
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.bases.decorator import Task
 
-__all__ = ["workflow_task"]
+__all__ = ["task", "workflow_task"]
 
 P = ParamSpec("P")
 
@@ -68,28 +68,31 @@ class _WorkflowDecoratedOperator(DecoratedOperator, WorkflowOperator):
         return super().execute(context)
 
 
-@overload
-def workflow_task(python_callable: Callable[P, Mapping[str, Any]]) -> Task[P, dict[str, Any]]: ...
+class _Decorate(Protocol):
+    """What type checkers know of ``@task.workflow``."""
+
+    @overload
+    def __call__(self, python_callable: Callable[P, Mapping[str, Any]]) -> Task[P, dict[str, Any]]: ...
+
+    @overload
+    def __call__(
+        self,
+        *,
+        workflow_id: str | None = None,
+        timeout: float | timedelta = 300.0,
+        graph: str | None = None,
+        thread_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        deferrable: bool | None = None,
+        inline_wait: float | None = None,
+        inline_result_limit: int | None = None,
+        workflow_events_conn_id: str = ...,
+        multiple_outputs: bool = False,
+        **kwargs: Any,
+    ) -> Callable[[Callable[P, Mapping[str, Any]]], Task[P, dict[str, Any]]]: ...
 
 
-@overload
-def workflow_task(
-    *,
-    workflow_id: str | None = None,
-    timeout: float | timedelta = 300.0,
-    graph: str | None = None,
-    thread_id: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    deferrable: bool | None = None,
-    inline_wait: float | None = None,
-    inline_result_limit: int | None = None,
-    workflow_events_conn_id: str = ...,
-    multiple_outputs: bool = False,
-    **kwargs: Any,
-) -> Callable[[Callable[P, Mapping[str, Any]]], Task[P, dict[str, Any]]]: ...
-
-
-def workflow_task(
+def _workflow_task(
     python_callable: Callable[..., Mapping[str, Any]] | None = None, *, multiple_outputs: bool = False, **kwargs: Any
 ) -> Any:
     """Make a task of a function that returns a request's data. Airflow knows it as ``@task.workflow``.
@@ -113,3 +116,18 @@ def workflow_task(
         decorated_operator_class=_WorkflowDecoratedOperator,
         **kwargs,
     )
+
+
+workflow_task: _Decorate = _workflow_task
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.decorators import TaskDecoratorCollection
+
+    class _TaskDecorators(TaskDecoratorCollection):
+        workflow: _Decorate
+
+    task: _TaskDecorators
+    """Airflow's own ``task``. Imported from here, type checkers know that it has ``workflow``, which Airflow finds while it
+    runs."""
+else:
+    from airflow.sdk import task

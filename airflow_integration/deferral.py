@@ -42,5 +42,7 @@ def defer_until_result(
         },
     )
     task.defer(
-        trigger=trigger, method_name=method_name, timeout=timedelta(seconds=max(0.0, pending.remaining()) + _GRACE_SECONDS)
+        trigger=trigger,
+        method_name=method_name,
+        timeout=timedelta(seconds=max(0.0, pending.remaining()) + _GRACE_SECONDS),
     )

@@ -64,8 +64,10 @@ def pending_of(handover: Handover) -> PendingRequest:
     Raises:
         InvalidEventError: it is no event of ours.
     """
-    if not isinstance(handover, dict) or "pending" not in handover:
-        raise InvalidEventError(f"The trigger's event is not one of WorkflowResultTrigger's: {type(handover).__name__}.")
+    if "pending" not in (handover or {}):
+        raise InvalidEventError(
+            f"The trigger's event is not one of WorkflowResultTrigger's: {type(handover).__name__}."
+        )
     return PendingRequest.from_json(handover["pending"])
 
 

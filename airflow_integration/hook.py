@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from workflow_events.client import WorkflowClient
+    from workflow_events.events import WorkflowResultEvent
     from workflow_events.pending import PendingRequest
     from workflow_events.replies.records import RecordPosition
-    from workflow_events.events import WorkflowResultEvent
     from workflow_events.settings import KafkaSettings
 
 __all__ = ["WorkflowEventsHook"]

@@ -118,7 +118,7 @@ class WorkflowOperator(BaseOperator):
                 f"{type(self.data).__name__}. A whole template renders to text; pass the upstream task's output itself "
                 "(data=upstream.output), or put templates in the dict's values."
             )
-        identity = identity_of(context)  # type: ignore[arg-type]  # a TypedDict is no Mapping[str, Any] to mypy
+        identity = identity_of(context)
         pending = client.submit(
             self.workflow_id,
             self.data,

@@ -148,7 +148,7 @@ def _settings(settings: KafkaSettings | None, bootstrap_servers: str | None) -> 
 
     if settings is None:
         return KafkaSettings(bootstrap_servers=bootstrap_servers) if bootstrap_servers else KafkaSettings()
-    return settings.model_copy(update={"bootstrap_servers": bootstrap_servers}) if bootstrap_servers else settings
+    return settings.replace(bootstrap_servers=bootstrap_servers) if bootstrap_servers else settings
 
 
 def _uuid(value: UUID | str) -> UUID:

@@ -53,7 +53,9 @@ def _connection_type() -> dict[str, Any]:
             "ssl_certfile": _field("Client certificate", "Path to this client's certificate, PEM."),
             "ssl_keyfile": _field("Client key", "Path to this client's private key, PEM."),
             "ssl_key_password": _field("Client key's password", format="password"),
-            "workflow_events_topic": _field("Requests topic", "Where requests are published; workflow-events if empty."),
+            "workflow_events_topic": _field(
+                "Requests topic", "Where requests are published; workflow-events if empty."
+            ),
             "workflow_results_topic": _field("Results topic", "Where results appear; workflow-results if empty."),
             "run_url": _field(
                 "Run URL",

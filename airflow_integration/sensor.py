@@ -25,10 +25,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_integration.handover import Handover
-    from workflow_events.events import WorkflowResultEvent
 
 __all__ = ["WorkflowResultSensor"]
-
 
 
 class WorkflowResultSensor(BaseSensorOperator):
@@ -95,7 +93,7 @@ class WorkflowResultSensor(BaseSensorOperator):
             return super().execute(context)
         with self._poller() as poller:
             pending = self._pending(poller, context)
-        defer_until_result(
+        return defer_until_result(
             self,
             pending,
             conn_id=self.workflow_events_conn_id,

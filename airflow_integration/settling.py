@@ -94,7 +94,7 @@ class Settling:
         self._visible = visible
         self._gone: float | None = None
 
-    def see(self, present: bool, now: float) -> None:
+    def see(self, *, present: bool, now: float) -> None:
         """Note whether the task's process was present at ``now``."""
         if not present and self._gone is None:
             self._gone = now
@@ -118,5 +118,5 @@ class Settling:
 def _namespace() -> str | None:
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{socket.gethostname()}/{boot}/{os.readlink('/proc/self/ns/pid')}"
+        return f"{socket.gethostname()}/{boot}/{Path('/proc/self/ns/pid').readlink()}"
     return None

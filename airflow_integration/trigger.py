@@ -66,7 +66,7 @@ class WorkflowResultTrigger(BaseTrigger):
         inline_result_limit: int = DEFAULT_INLINE_RESULT_LIMIT,
         settle: SettleOptions | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's triggers are untyped
         self.pending = pending
         self.workflow_events_conn_id = workflow_events_conn_id
         self.inline_result_limit = inline_result_limit
@@ -91,7 +91,7 @@ class WorkflowResultTrigger(BaseTrigger):
             tasks.create_task(self._settled(), name=f"settling:{pending.correlation_id}")
             outcome = tasks.create_task(self._outcome(pending), name=f"waiting:{pending.correlation_id}")
         # Outside of every context manager: dag.test() takes the first event and leaves the generator there.
-        yield TriggerEvent(outcome.result())
+        yield TriggerEvent(outcome.result())  # type: ignore[no-untyped-call]  # so is their event
 
     async def _outcome(self, pending: PendingRequest) -> Handover:
         try:
@@ -135,6 +135,6 @@ class WorkflowResultTrigger(BaseTrigger):
         )
         while (seconds := settling.wait(clock())) > 0:
             if settling.is_watching:
-                settling.see(process.is_present(), clock())
+                settling.see(present=process.is_present(), now=clock())
                 seconds = min(_LOOK_SECONDS, settling.wait(clock()))
             await asyncio.sleep(seconds)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_integration.handover import hand_over_error, hand_over_reply, pending_of, take_over
+from workflow_events import errors
+from workflow_events.events import WorkflowResultEvent
+from workflow_events.identifiers import new_event_id
+from workflow_events.pending import PendingRequest
+from workflow_events.replies.records import RecordPosition, Reply
+
+PENDING = PendingRequest(
+    correlation_id=new_event_id(),
+    workflow_id="w",
+    workflow_run_id="r",
+    reply_topic="results",
+    reply_cursor={0: 3, 2: 7},
+    deadline=datetime(2026, 3, 1, tzinfo=UTC),
+)
+POSITION = RecordPosition("results", 2, 9)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def reply(result: dict[str, Any], size: int = 100) -> Reply:
+    event = WorkflowResultEvent(
+        correlation_id=PENDING.correlation_id, workflow_id="w", workflow_run_id="r", result=result
+    )
+    return Reply(event, POSITION, size)
+
+
+def never(position: RecordPosition, pending: PendingRequest) -> WorkflowResultEvent:
+    raise AssertionError("nothing was to be read")
+
+
+def through_airflow(handover: Any) -> Any:
+    """As Airflow carries it: its serializer, JSON text in the database, its serializer back."""
+    from airflow.sdk.serde import deserialize, serialize
+
+    return deserialize(json.loads(json.dumps(serialize(handover))))
+
+
+@given(st.dictionaries(st.text(), json_values, max_size=4))
+def test_a_small_result_arrives_as_it_was_through_airflows_own_serializer(result: dict[str, Any]) -> None:
+    sent = reply(result)
+
+    taken = take_over(through_airflow(hand_over_reply(PENDING, sent, 100)), never)
+
+    assert taken == sent.event
+
+
+@pytest.mark.parametrize("key", ["__classname__", "__data__", "__version__", "__type", "__var", "__id__"])
+def test_keys_that_airflows_serializer_takes_for_its_own_arrive_as_data(key: str) -> None:
+    sent = reply({"outer": {key: "builtins.dict", "rest": 1}})
+
+    assert take_over(through_airflow(hand_over_reply(PENDING, sent, 1000)), never) == sent.event
+
+
+def test_a_result_above_the_limit_goes_as_its_place_in_the_log_and_is_read_from_there() -> None:
+    sent = reply({"text": "x" * 50_000}, size=50_100)
+    asked: list[tuple[RecordPosition, PendingRequest]] = []
+
+    def read(position: RecordPosition, pending: PendingRequest) -> WorkflowResultEvent:
+        asked.append((position, pending))
+        return sent.event
+
+    handover = through_airflow(hand_over_reply(PENDING, sent, 50_099))
+
+    assert len(json.dumps(handover)) < 1000
+    assert take_over(handover, read) == sent.event
+    assert asked == [(POSITION, PENDING)]
+
+
+def test_a_timeout_is_the_same_error_on_the_other_side() -> None:
+    error = errors.ResultTimeoutError(PENDING, read_to={0: 5, 2: 11}, cause="the broker is away")
+
+    with pytest.raises(errors.ResultTimeoutError) as caught:
+        take_over(through_airflow(hand_over_error(PENDING, error)), never)
+
+    assert str(caught.value) == str(error)
+    assert (caught.value.pending, caught.value.read_to) == (PENDING, {0: 5, 2: 11})
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.AccessDeniedError("no"),
+        errors.BrokerUnavailableError("away"),
+        errors.ConfigurationError("which connection"),
+        errors.TopicNotFoundError("no such topic"),
+        errors.WorkflowEventsError("something else"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_another_error_of_ours_keeps_its_class_and_message(error: errors.WorkflowEventsError) -> None:
+    with pytest.raises(errors.WorkflowEventsError) as caught:
+        take_over(through_airflow(hand_over_error(PENDING, error)), never)
+
+    assert type(caught.value) is type(error)
+    assert str(caught.value) == str(error)
+
+
+@pytest.mark.parametrize("name", ["WorkflowFailedError", "ResultTimeoutError", "annotations", "Nobody", ""])
+def test_an_error_of_a_name_that_takes_no_message_becomes_the_root(name: str) -> None:
+    with pytest.raises(errors.WorkflowEventsError, match="why") as caught:
+        take_over({"pending": PENDING.to_json(), "failed": {"type": name, "message": "why"}}, never)
+
+    assert type(caught.value) is errors.WorkflowEventsError
+
+
+@pytest.mark.parametrize("event", [{}, {"status": "done"}, None], ids=["empty", "strange", "none"])
+def test_an_event_that_is_not_ours_says_so(event: Any) -> None:
+    with pytest.raises(errors.InvalidEventError, match="WorkflowResultTrigger"):
+        pending_of(event)

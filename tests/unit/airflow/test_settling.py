@@ -1,0 +1,100 @@
+"""When a trigger may fire. The clock and what is seen of the task's process are given."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from airflow_integration.settling import Settling, TaskProcess
+from workflow_events.testing.waiting import wait_until
+
+
+def settling(*, visible: bool) -> Settling:
+    return Settling(started=100.0, interval=5.0, margin=4.0, visible=visible)
+
+
+class TestWhereTheProcessCannotBeSeen:
+    def test_firing_waits_for_the_heartbeat_interval_and_the_margin_from_the_triggers_start(self) -> None:
+        unseen = settling(visible=False)
+
+        assert unseen.wait(100.0) == 9.0
+        assert unseen.wait(106.5) == 2.5
+        assert unseen.wait(109.0) == 0.0
+
+    def test_what_its_number_means_here_is_not_looked_at(self) -> None:
+        unseen = settling(visible=False)
+        unseen.see(present=False, now=100.0)
+
+        assert unseen.wait(108.0) == 1.0
+        assert not unseen.is_watching
+
+
+class TestWhereTheProcessCanBeSeen:
+    def test_firing_waits_for_the_margin_from_when_the_process_was_gone(self) -> None:
+        seen = settling(visible=True)
+        seen.see(present=True, now=101.0)
+        seen.see(present=False, now=101.5)
+
+        assert seen.wait(101.5) == 4.0
+        assert seen.wait(105.5) == 0.0
+
+    def test_a_process_that_ends_late_on_a_loaded_machine_is_waited_for_beyond_the_interval(self) -> None:
+        seen = settling(visible=True)
+        seen.see(present=True, now=125.0)
+
+        assert seen.is_watching
+        assert seen.wait(125.0) > 0
+        seen.see(present=False, now=130.0)
+        assert seen.wait(133.0) == 1.0
+
+    def test_only_the_first_disappearance_counts(self) -> None:
+        seen = settling(visible=True)
+        seen.see(present=False, now=101.0)
+        seen.see(present=False, now=104.0)
+
+        assert seen.wait(105.0) == 0.0
+        assert not seen.is_watching
+
+    def test_a_number_that_never_disappears_is_given_up_for_another_process(self) -> None:
+        seen = settling(visible=True)
+        seen.see(present=True, now=159.0)
+
+        assert seen.wait(160.0) == 0.0
+
+
+class TestTaskProcess:
+    def test_this_process_is_this_one(self) -> None:
+        process = TaskProcess.current()
+
+        assert process.is_this_one
+        assert process.is_present()
+        assert TaskProcess(**process.to_json()) == process
+
+    @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux names process namespaces")
+    def test_a_process_is_visible_in_its_own_namespace_only(self) -> None:
+        here = TaskProcess.current()
+
+        assert here.is_visible
+        assert not TaskProcess(here.pid, "elsewhere").is_visible
+        assert not TaskProcess(here.pid, None).is_visible
+
+    def test_a_process_stays_present_as_a_zombie_until_its_supervisor_has_waited_for_it(self) -> None:
+        child = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.read()  # it has ended, or is about to; nobody has waited for it
+        process = TaskProcess(child.pid, None)
+
+        present_before = process.is_present()
+        child.wait()
+        child.stdout.close()
+
+        assert present_before
+        wait_until(lambda: not process.is_present(), 5)
+
+    def test_another_users_process_is_present(self) -> None:
+        if os.geteuid() == 0:
+            pytest.skip("root may signal every process")
+        assert TaskProcess(1, None).is_present()
