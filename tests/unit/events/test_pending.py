@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+import pickle
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from workflow_events import InvalidEventError, KafkaSettings, PendingRequest, ResultTimeoutError
+from workflow_events.requests import cancel_message, prepare_request
+from workflow_events.wire import decode_event, return_address_in
+
+NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+PENDING = PendingRequest(
+    correlation_id=uuid4(),
+    workflow_id="w",
+    workflow_run_id="r",
+    reply_topic="replies",
+    reply_cursor={0: 12, 3: 7},
+    deadline=NOW + timedelta(seconds=30),
+)
+
+
+def test_a_pending_request_round_trips_through_json_with_its_integer_keys() -> None:
+    text = json.dumps(PENDING.to_json())
+    assert PendingRequest.from_json(text) == PENDING
+    assert PendingRequest.from_json(json.loads(text)) == PENDING
+    assert PendingRequest.from_json(json.loads(text)).reply_cursor == {0: 12, 3: 7}
+
+
+def test_what_is_no_pending_request_is_said_by_field() -> None:
+    with pytest.raises(InvalidEventError, match="deadline"):
+        PendingRequest.from_json({**PENDING.to_json(), "deadline": "soon"})
+    with pytest.raises(InvalidEventError, match="to_json"):
+        PendingRequest.from_json("{")
+
+
+def test_remaining_counts_down_to_the_deadline_and_past_it() -> None:
+    assert PENDING.remaining(NOW) == 30
+    assert PENDING.remaining(NOW + timedelta(minutes=1)) == -30
+
+
+def test_a_timeout_names_id_topic_cursor_and_what_to_check_and_can_be_pickled() -> None:
+    error = ResultTimeoutError(PENDING, read_to={0: 20, 3: 7})
+    for said in (str(PENDING.correlation_id), "'replies'", "{0:12, 3:7}", "{0:20, 3:7}", "worker", "2026-11-21T10:00:30"):
+        assert said in str(error)
+    assert isinstance(error, TimeoutError)
+    copy = pickle.loads(pickle.dumps(error))
+    assert str(copy) == str(error)
+    assert copy.pending == PENDING
+
+
+def test_a_timeout_whose_reader_was_in_trouble_says_so() -> None:
+    assert "connection refused" in str(ResultTimeoutError(PENDING, cause="connection refused"))
+    assert "can reach the broker" in str(ResultTimeoutError(PENDING))
+
+
+def test_a_prepared_request_carries_deadline_return_address_and_cursor() -> None:
+    settings = KafkaSettings(_env_file=None)
+    prepared = prepare_request(
+        settings,
+        "w",
+        {"a": 1},
+        cursor={0: 5},
+        timeout=60,
+        source="airflow",
+        now=NOW,
+        attempt=2,
+        thread_id="t",
+        graph="g",
+        metadata={"user_id": "u"},
+    )
+    event = decode_event(prepared.message.value)
+    assert event.deadline == prepared.pending.deadline == NOW + timedelta(seconds=60)
+    assert event.event_id == prepared.pending.correlation_id
+    assert (event.attempt, event.thread_id, event.payload.graph) == (2, "t", "g")
+    assert event.metadata.model_extra == {"user_id": "u"}
+    assert prepared.pending.reply_cursor == {0: 5}
+    assert prepared.pending.workflow_run_id == str(event.event_id)
+    address = return_address_in(prepared.message.headers)
+    assert address is not None
+    assert address.topic == prepared.pending.reply_topic == settings.workflow_results_topic
+
+
+@pytest.mark.parametrize(
+    "arguments,said",
+    [
+        ({"timeout": 0}, "time-out"),
+        ({"data": {"at": NOW}}, "data"),
+        ({"workflow_id": ""}, "workflow_id"),
+        ({"attempt": 0}, "attempt"),
+    ],
+)
+def test_a_request_that_does_not_fit_the_event_is_refused(arguments: dict[str, object], said: str) -> None:
+    given = {"workflow_id": "w", "data": {}, "timeout": 1, **arguments}
+    with pytest.raises(InvalidEventError, match=said):
+        prepare_request(KafkaSettings(_env_file=None), cursor={}, source="airflow", **given)  # type: ignore[arg-type]
+
+
+def test_a_cancel_names_the_request_on_the_control_topic() -> None:
+    settings = KafkaSettings(_env_file=None)
+    message = cancel_message(settings, PENDING, source="airflow")
+    event = decode_event(message.value)
+    assert message.topic == settings.workflow_control_topic
+    assert event.event_type == "workflow.cancel"
+    assert event.payload.data == {"correlation_id": str(PENDING.correlation_id)}

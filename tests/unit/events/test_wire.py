@@ -1,0 +1,152 @@
+"""Bytes, headers and keys, and what is made of those that others send."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workflow_events import EventType, InvalidEventError, WorkflowEvent, WorkflowEventPayload, WorkflowResultEvent, wire
+
+ID = UUID("0190a1b2-0000-7000-8000-00000000abcd")
+EVENT = WorkflowEvent(
+    event_id=ID,
+    event_type=EventType.WORKFLOW_TRIGGERED,
+    source="airflow",
+    workflow_id="w",
+    workflow_run_id="r",
+    payload=WorkflowEventPayload(data={"n": None}),
+)
+RESULT = WorkflowResultEvent(correlation_id=ID, workflow_id="w", workflow_run_id="r", result={"n": None})
+
+
+def test_a_request_is_keyed_by_its_id_or_by_the_thread_it_goes_on() -> None:
+    assert wire.request_message(EVENT, topic="t").key == str(ID).encode()
+    threaded = EVENT.model_copy(update={"thread_id": "thread-1"})
+    assert wire.request_message(threaded, topic="t").key == b"thread-1"
+
+
+def test_the_correlation_id_is_the_first_header_and_cloudevents_follow() -> None:
+    message = wire.request_message(EVENT, topic="t", reply_to=wire.ReturnAddress("replies", 3))
+    headers = dict(message.headers)
+    assert message.headers[0] == ("correlation-id", str(ID).encode())
+    assert headers["ce_id"] == str(ID).encode()
+    assert headers["ce_type"] == b"workflow.triggered"
+    assert headers["ce_source"] == b"/airflow"
+    assert headers["ce_specversion"] == b"1.0"
+    assert datetime.fromisoformat(headers["ce_time"].decode()) == EVENT.timestamp
+    assert headers["content-type"] == b"application/json"
+    assert wire.return_address_in(message.headers) == wire.ReturnAddress("replies", 3)
+
+
+def test_absent_fields_stay_off_the_wire_and_nulls_of_the_user_stay_on() -> None:
+    request = json.loads(wire.request_message(EVENT, topic="t").value)
+    result = json.loads(wire.result_message(RESULT, topic="t").value)
+    assert "deadline" not in request
+    assert request["payload"]["data"] == {"n": None}
+    assert set(result) == {
+        "correlation_id", "workflow_id", "workflow_run_id", "result", "status", "timestamp", "error",
+    }  # fmt: skip
+    assert result["result"] == {"n": None}
+    assert result["error"] is None
+
+
+def test_what_is_encoded_is_decoded_the_same() -> None:
+    event = EVENT.model_copy(update={"deadline": datetime(2026, 12, 1, tzinfo=UTC), "attempt": 3})
+    assert wire.decode_event(wire.request_message(event, topic="t").value) == event
+    result = RESULT.model_copy(update={"attempt": 2, "checkpoint_id": "c"})
+    assert wire.decode_result(wire.result_message(result, topic="t").value) == result
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"correlation_id": 1}', b"[" * 10_000, b'"\\ud800"'],
+    ids=["none", "empty", "cut", "list", "null", "no text", "wrong type", "deep", "surrogate"],
+)
+def test_malformed_bytes_are_one_error_that_names_the_matter(value: bytes | None) -> None:
+    with pytest.raises(InvalidEventError, match="WorkflowResultEvent"):
+        wire.decode_result(value)
+    with pytest.raises(InvalidEventError, match="WorkflowEvent"):
+        wire.decode_event(value)
+
+
+def test_an_invalid_event_names_its_fields_and_shows_no_value() -> None:
+    body = {"correlation_id": "hunter2", "workflow_id": {"password": "hunter2"}}
+    with pytest.raises(InvalidEventError) as caught:
+        wire.decode_result(json.dumps(body).encode())
+    assert "correlation_id" in str(caught.value)
+    assert "workflow_id" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "headers,body,expected",
+    [
+        ([("correlation-id", str(ID).encode())], b"not read", str(ID)),
+        ([("a", b"b"), ("correlation-id", str(ID).upper().encode())], b"not read", str(ID)),
+        ([], json.dumps({"correlation_id": str(ID)}).encode(), str(ID)),
+        ([], json.dumps({"correlation_id": str(ID).upper()}).encode(), str(ID)),
+        ([], json.dumps({"correlation_id": ID.hex}).encode(), str(ID)),
+        ([("correlation-id", ID.bytes)], json.dumps({"correlation_id": str(ID)}).encode(), str(ID)),
+        ([("correlation-id", None)], json.dumps({"correlation_id": str(ID)}).encode(), str(ID)),
+        ([], json.dumps({"event_id": str(ID)}).encode(), None),
+        ([], b'{"correlation_id": "x"}', None),
+        ([], b"{", None),
+        ([], b"[]", None),
+        ([], None, None),
+    ],
+)
+def test_a_waiter_looks_at_the_header_and_at_the_body_only_without_one(
+    headers: list[tuple[str, bytes | None]], body: bytes | None, expected: str | None
+) -> None:
+    assert wire.find_correlation_key(headers, body) == (expected.encode() if expected else None)
+
+
+def test_the_id_of_a_broken_request_is_found_where_it_can_be() -> None:
+    assert wire.correlation_id_in([], json.dumps({"event_id": str(ID), "payload": 3}).encode()) == ID
+    assert wire.correlation_id_in([("correlation-id", str(ID).encode())], b"\xff") == ID
+    assert wire.correlation_id_in([("correlation-id", b"?")], None) is None
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["correlation-id", "reply-topic", "reply-partition", "x"]), st.none() | st.binary())),
+    st.none() | st.binary(),
+)
+def test_reading_others_headers_and_bodies_never_raises(
+    headers: list[tuple[str, bytes | None]], body: bytes | None
+) -> None:
+    wire.find_correlation_key(headers, body)
+    wire.correlation_id_in(headers, body)
+    wire.return_address_in(headers)
+
+
+@pytest.mark.parametrize(
+    "headers,expected",
+    [
+        ([], None),
+        ([("reply-topic", b"r")], wire.ReturnAddress("r")),
+        ([("reply-topic", b"r"), ("reply-partition", b"7")], wire.ReturnAddress("r", 7)),
+        ([("reply-topic", b"r"), ("reply-partition", b"-7")], wire.ReturnAddress("r")),
+        ([("reply-partition", b"7")], None),
+        ([("reply-topic", None)], None),
+    ],
+)
+def test_a_return_address_needs_a_topic(
+    headers: list[tuple[str, bytes | None]], expected: wire.ReturnAddress | None
+) -> None:
+    assert wire.return_address_in(headers) == expected
+
+
+def test_trace_context_travels_when_a_span_is_current() -> None:
+    trace = pytest.importorskip("opentelemetry.trace")
+    pytest.importorskip("opentelemetry.propagate")
+    context = trace.SpanContext(trace_id=0x1234, span_id=0x5678, is_remote=False, trace_flags=trace.TraceFlags(1))
+    with trace.use_span(trace.NonRecordingSpan(context)):
+        headers = dict(wire.request_message(EVENT, topic="t").headers)
+    assert headers["traceparent"] == b"00-00000000000000000000000000001234-0000000000005678-01"
+    assert "traceparent" not in dict(wire.request_message(EVENT.model_copy(update={"event_id": uuid4()}), topic="t").headers)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workflow_events.replies.cursor import (
+    advance,
+    clamp,
+    distance,
+    earliest,
+    from_times,
+    is_behind,
+    reached,
+)
+
+CURSORS = st.dictionaries(st.integers(0, 4), st.integers(0, 50), max_size=5)
+
+
+def test_a_partition_that_a_cursor_does_not_name_is_read_from_its_start() -> None:
+    assert is_behind({0: 5}, {0: 5, 1: 1})
+    assert not is_behind({0: 5}, {0: 5, 1: 0})
+
+
+def test_a_cursor_is_behind_when_it_is_so_in_one_partition() -> None:
+    assert is_behind({0: 4, 1: 9}, {0: 5, 1: 5})
+    assert not is_behind({0: 5, 1: 9}, {0: 5, 1: 5})
+
+
+def test_a_scan_has_reached_its_stop_when_every_partition_has() -> None:
+    assert reached({0: 5, 1: 6}, {0: 5, 1: 5})
+    assert not reached({0: 5}, {0: 5, 1: 5})
+    assert reached({}, {})
+
+
+@given(st.lists(CURSORS, min_size=1), st.sets(st.integers(0, 4)))
+def test_the_earliest_cursor_serves_all(cursors: list[dict[int, int]], partitions: set[int]) -> None:
+    found = earliest(cursors, partitions)
+    assert found.keys() == partitions
+    for cursor in cursors:
+        assert not is_behind(cursor, found)
+    for partition, offset in found.items():
+        assert any(cursor.get(partition, 0) == offset for cursor in cursors)
+
+
+def test_distance_counts_records_only_when_the_cursor_is_ahead_everywhere() -> None:
+    assert distance({0: 5, 1: 5}, {0: 8, 1: 5}) == 3
+    assert distance({0: 5, 1: 5}, {0: 100, 1: 4}) == 0
+    assert distance({}, {0: 100}) == 100
+
+
+def test_positions_never_go_back() -> None:
+    positions = {0: 5}
+    advance(positions, 0, 3)
+    advance(positions, 1, 2)
+    advance(positions, 0, 6)
+    assert positions == {0: 6, 1: 2}
+
+
+@given(CURSORS, CURSORS, CURSORS)
+def test_a_clamped_cursor_lies_in_the_log(cursor: dict[int, int], first: dict[int, int], length: dict[int, int]) -> None:
+    end = {partition: first.get(partition, 0) + count for partition, count in length.items()}
+    clamped = clamp(cursor, first, end)
+    assert clamped.start.keys() == end.keys()
+    for partition, offset in clamped.start.items():
+        assert first.get(partition, 0) <= offset <= end[partition]
+        inside = first.get(partition, 0) <= cursor.get(partition, 0) <= end[partition]
+        if inside:
+            assert offset == cursor.get(partition, 0)
+        assert (partition in clamped.rewound) == (cursor.get(partition, 0) > end[partition])
+
+
+def test_a_cursor_below_the_log_is_said_to_have_lost_records() -> None:
+    clamped = clamp({0: 3, 1: 9}, {0: 5, 1: 0}, {0: 10, 1: 9})
+    assert clamped.start == {0: 5, 1: 9}
+    assert clamped.lost == (0,)
+    said = clamped.describe("replies")
+    assert said is not None
+    assert "'replies'" in said
+    assert "retention" in said
+
+
+def test_a_cursor_beyond_the_log_reads_a_topic_made_anew_from_its_start() -> None:
+    clamped = clamp({0: 50}, {0: 0}, {0: 10})
+    assert clamped.start == {0: 0}
+    assert clamped.rewound == (0,)
+    assert "made anew" in (clamped.describe("replies") or "")
+
+
+def test_a_new_partition_whose_start_retention_has_taken_is_no_loss() -> None:
+    assert clamp({}, {0: 7}, {0: 9}).lost == ()
+    assert clamp({0: 8}, {0: 7}, {0: 9}).describe("t") is None
+
+
+def test_a_look_up_by_time_starts_at_what_the_broker_found() -> None:
+    found = {0: (12, 1_700_000_000_000), 1: None, 2: (4, -1)}
+    assert from_times(found, {0: 2, 1: 2, 2: 2}, {0: 20, 1: 20, 2: 20}) == {0: 12, 1: 20, 2: 2}
+
+
+def test_a_partition_the_broker_did_not_answer_for_starts_at_its_end() -> None:
+    assert from_times({}, {0: 0}, {0: 20}) == {0: 20}
