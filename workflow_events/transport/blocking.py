@@ -6,19 +6,15 @@ broker can be reached.
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
-from kafka.net.compat import KafkaNetClient
-from kafka.net.manager import KafkaConnectionManager
-from kafka.net.selector import NetworkSelector
-from kafka.protocol.metadata import MetadataRequest
 from tenacity import Retrying, retry_if_exception, retry_if_result, stop_before_delay, wait_fixed
 
 from workflow_events.errors import WorkflowEventsError
+from workflow_events.transport.dialling import Connection, finish
 from workflow_events.transport.faults import check_partition, translate, undelivered, unflushed
 from workflow_events.transport.options import (
     codec_missing,
@@ -31,7 +27,6 @@ from workflow_events.transport.timing import TOPIC_PATIENCE, TOPIC_POLL, Stopwat
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kafka.future import Future
     from kafka.producer.future import RecordMetadata
     from tenacity import RetryCallState
 
@@ -47,7 +42,7 @@ class Producer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no type
     """A kafka-python producer that knows its settings."""
 
     settings: KafkaSettings
-    connection: _Connection
+    connection: Connection
 
     def close(self, timeout: float | None = None, null_logger: bool = False) -> None:  # noqa: FBT001, FBT002 - kafka-python's
         """Close it, and give up after ``timeout`` seconds on what is not delivered by then.
@@ -194,7 +189,7 @@ def _await_topic(producer: Producer, topic: str, patience: float) -> None:
             raise TopicAuthorizationFailedError(topic)
         if code:
             return False
-        _finish(cluster.add_topic(topic), watch.remaining())
+        finish(cluster.add_topic(topic), watch.remaining())
         return bool(cluster.partitions_for_topic(topic))
 
     def give_up(_: RetryCallState) -> None:
@@ -214,61 +209,13 @@ def _passing(error: BaseException) -> bool:
     return isinstance(error, OSError) or bool(getattr(error, "retriable", False))
 
 
-def _finish(future: Future, timeout: float) -> Any:
-    """Waits for a future of kafka-python's, which has no wait of its own."""
-    done = threading.Event()
-    future.add_both(lambda _: done.set())
-    if not done.wait(timeout):
-        raise KafkaTimeoutError(f"no answer within {timeout:g} s")
-    if future.exception is not None:
-        raise future.exception
-    return future.value
-
-
-class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python has no types
-    """Remembers why the last connect failed: kafka-python logs it, and raises an error that does not say."""
-
-    fault: BaseException | None = None
-
-    async def _connect(self, node: Any, conn: Any, *args: Any, **kwargs: Any) -> None:
-        await super()._connect(node, conn, *args, **kwargs)
-        if conn.init_future.failed():
-            self.fault = conn.init_future.exception
-
-
-class _Connection(KafkaNetClient):  # type: ignore[misc]  # kafka-python has no types
-    """kafka-python's network client, told not to make topics by asking for them, which its clients do not pass on."""
-
-    def __init__(self, **configs: Any) -> None:
-        net = NetworkSelector(**configs)
-        super().__init__(net=net, manager=_Manager(net, **configs), **configs)
-        self.cluster.config["allow_auto_create_topics"] = False
-
-    def topic_error(self, topic: str, timeout: float) -> int:
-        """What the cluster says of a topic: an error code of the protocol, nought if it is there.
-
-        Raises:
-            KafkaError: no broker answered within ``timeout`` seconds.
-        """
-        request = MetadataRequest(
-            topics=[MetadataRequest.MetadataRequestTopic(name=topic)], allow_auto_topic_creation=False
-        )
-        response = _finish(self._manager.call_soon(self._manager.send, request), timeout)
-        return next((found.error_code for found in response.topics if found.name == topic), 0)
-
-    @property
-    def fault(self) -> BaseException | None:
-        fault: BaseException | None = self._manager.fault
-        return fault
-
-
 def _construct(
     make: Callable[..., _Client], settings: KafkaSettings, options: dict[str, Any]
-) -> tuple[_Client, _Connection]:
-    connections: list[_Connection] = []
+) -> tuple[_Client, Connection]:
+    connections: list[Connection] = []
 
-    def connect(**configs: Any) -> _Connection:
-        connections.append(_Connection(**configs))
+    def connect(**configs: Any) -> Connection:
+        connections.append(Connection(**configs))
         return connections[-1]
 
     try:
