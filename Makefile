@@ -37,11 +37,13 @@ services: ## install PostgreSQL, Java and Maven where they are missing and we ar
 	@.ci/install-services
 
 demo: setup ## a real Airflow DAG asks a real LangGraph worker, over an embedded broker
-	$(BIN)/python -m demo
+	PYTHONPATH=dags $(BIN)/python -m demo
 
 test: setup services ## all tests, on every real part that can be had here
 	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage report
+	@mkdir -p reports
+	@$(BIN)/coverage report >reports/coverage.txt
+	@echo "Coverage of lines and branches: $$(tail -n 3 reports/coverage.txt | sed -n 's/^TOTAL.* //p'), see reports/coverage.txt"
 
 bench: setup ## the benchmarks
 	$(BIN)/python -m benchmarks
