@@ -1,0 +1,120 @@
+"""Request and reply from threads, on every broker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from workflow_events import (
+    KafkaSettings,
+    PendingRequest,
+    ResultTimeoutError,
+    ResultUnavailableError,
+    TopicNotFoundError,
+    WorkflowClient,
+)
+from workflow_events.replies.records import RecordPosition
+from workflow_events.replies.sync_reader import SyncReplyReader
+
+
+@pytest.fixture
+def echoing(kafka_settings: KafkaSettings, respond: Any) -> Iterator[KafkaSettings]:
+    """The settings of a broker where every request is answered, by a responder in a thread of its own."""
+    ready, stop = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with respond(kafka_settings):
+            ready.set()
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert ready.wait(30)
+        yield kafka_settings
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_request_gets_its_own_answer(echoing: KafkaSettings) -> None:
+    with WorkflowClient(echoing) as client:
+        assert client.request("w", {"n": 1}, timeout=20).result == {"echo": {"n": 1}}
+        assert client.request("w", {"n": 2}, timeout=20).result == {"echo": {"n": 2}}
+
+
+def test_threads_share_one_client_and_each_gets_its_own(echoing: KafkaSettings) -> None:
+    with WorkflowClient(echoing) as client, ThreadPoolExecutor(20) as pool:
+        results = list(pool.map(lambda n: client.request("w", {"n": n}, timeout=60).result, range(100)))
+    assert results == [{"echo": {"n": n}} for n in range(100)]
+
+
+def test_results_that_were_there_before_are_found_in_any_order(echoing: KafkaSettings) -> None:
+    # Given results of requests whose client is gone
+    with WorkflowClient(echoing) as client:
+        pending = [client.submit("w", {"n": n}, timeout=60) for n in range(30)]
+        client.wait(pending[-1])
+    # When they are waited for from the last to the first, written down and read again
+    with WorkflowClient(echoing) as client:
+        found = [client.wait(PendingRequest.from_json(request.to_json())).result for request in reversed(pending)]
+    # Then each is found
+    assert found == [{"echo": {"n": n}} for n in reversed(range(30))]
+
+
+def test_a_wait_that_begins_after_the_deadline_finds_what_is_there_and_gives_up_on_what_is_not(
+    echoing: KafkaSettings,
+) -> None:
+    with WorkflowClient(echoing) as client:
+        pending = client.submit("w", {"n": 1}, timeout=30)
+        client.wait(pending)
+        long_ago = pending.model_copy(update={"deadline": pending.deadline.replace(year=2020)})
+        assert client.wait(long_ago).result == {"echo": {"n": 1}}
+        with pytest.raises(ResultTimeoutError):
+            client.wait(long_ago.model_copy(update={"correlation_id": uuid4()}))
+
+
+def test_nobody_answering_ends_within_a_second_of_the_deadline_in_words(kafka_settings: KafkaSettings) -> None:
+    with WorkflowClient(kafka_settings) as client:
+        pending = client.submit("w", {}, timeout=1)
+        with pytest.raises(ResultTimeoutError) as caught:
+            client.wait(pending)
+        assert pending.remaining() > -1
+    for said in (str(pending.correlation_id), kafka_settings.workflow_results_topic, "worker"):
+        assert said in str(caught.value)
+
+
+def test_a_result_is_read_back_by_its_place_and_by_no_other(echoing: KafkaSettings) -> None:
+    # Given a result and its place
+    reader = SyncReplyReader(echoing, echoing.workflow_results_topic)
+    with WorkflowClient(echoing) as client, contextlib.closing(reader):
+        pending = client.submit("w", {"n": 1}, timeout=30)
+        reply = reader.wait(pending)
+        # Then it can be read there
+        assert reader.read_at(reply.position, pending.correlation_id) == reply
+        # And another request's id, or another place, is refused
+        with pytest.raises(ResultUnavailableError, match="retention"):
+            reader.read_at(reply.position, uuid4())
+        beyond = RecordPosition(reply.position.topic, reply.position.partition, reply.position.offset + 1000)
+        with pytest.raises(ResultUnavailableError, match=str(pending.correlation_id)):
+            reader.read_at(beyond, pending.correlation_id)
+
+
+def test_a_missing_result_topic_is_said_at_once(kafka_settings: KafkaSettings) -> None:
+    elsewhere = kafka_settings.model_copy(update={"workflow_results_topic": "nobody-made-this"})
+    with WorkflowClient(elsewhere) as client, pytest.raises(TopicNotFoundError, match="nobody-made-this"):
+        client.request("w", {}, timeout=20)
+
+
+def test_a_closed_client_connects_anew(echoing: KafkaSettings) -> None:
+    client = WorkflowClient(echoing)
+    assert client.request("w", {"n": 1}, timeout=20).result == {"echo": {"n": 1}}
+    client.close()
+    assert client.request("w", {"n": 2}, timeout=20).result == {"echo": {"n": 2}}
+    client.close()
