@@ -198,7 +198,7 @@ class AirflowStack(AirflowRest):
             shutil.rmtree(self.home, ignore_errors=True)
 
     def _wait_ready(self, name: Component, begin: datetime, timeout: float) -> None:
-        self.components[name].wait_ready(lambda: self._is_healthy(name, begin), timeout)
+        self.components[name].wait_ready(lambda: self._is_healthy(name, begin), timeout, interval=0.25)
 
     def _is_healthy(self, name: Component, begin: datetime) -> bool:
         """Whether the api-server answers; of the others, whether it tells of a heartbeat later than `begin`."""

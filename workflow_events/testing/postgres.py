@@ -101,7 +101,9 @@ class PostgresServer:
         if not self._folder.joinpath("data").exists():
             data = str(self._folder / "data")
             try:
-                self._run("initdb", "-D", data, "-U", _USER, "--auth=trust", "--encoding=UTF8", "--no-sync")
+                self._run(
+                    "initdb", "-D", data, "-U", _USER, "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"
+                )
             except RuntimeError as error:
                 raise ServerStartError(str(error)) from error
         self._server.start()

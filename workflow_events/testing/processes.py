@@ -145,8 +145,8 @@ class ServerProcess:
             )
         _GUARD.watch(self)
 
-    def wait_ready(self, condition: Callable[[], bool], timeout: float) -> None:
-        """Wait until `condition` is true.
+    def wait_ready(self, condition: Callable[[], bool], timeout: float, *, interval: float = 0.02) -> None:
+        """Wait until `condition`, which is asked every `interval` seconds, is true.
 
         Raises:
             ServerStartError: the server ended, or `timeout` seconds went by. It is stopped then.
@@ -156,7 +156,7 @@ class ServerProcess:
             return not self.is_running or condition()
 
         try:
-            wait_until(ready_or_dead, timeout, interval=0.02)
+            wait_until(ready_or_dead, timeout, interval=interval)
         except TimeoutError:
             self.kill()
             raise ServerStartError(f"{self.name} was not ready within {timeout:g} s\n{self.log_tail()}") from None
