@@ -82,12 +82,8 @@ def _from_declarations(
     narrowed = _narrow(best, confirming)
     several = len(best.terms) > 1 and best.expression is None and best.operator is None
     open_question = several and len({term.category for term in best.terms}) > 1
-    if open_question:
-        findings.append(
-            review(
-                "licence-ambiguous", f"{best.source}: {best.shown}, and not a word on whether all or any of them apply"
-            )
-        )
+    if open_question and not contradicted:  # the contradiction has quoted it already
+        findings.append(review("licence-ambiguous", f"{best.source}: {best.shown}: all of them, or any?"))
     sources = [
         best.source.value,
         *(claim.source.value for claim in declared if claim is not best and claim.ids & best.ids),
@@ -116,7 +112,7 @@ def _most_exact(declared: list[Claim]) -> Claim:
 
 
 def _narrow(best: Claim, confirming: list[Claim]) -> str:
-    """``BSD, clauses not stated`` beside the text of BSD-3-Clause is BSD-3-Clause."""
+    """``BSD (clauses not stated)`` beside the text of BSD-3-Clause is BSD-3-Clause."""
     if best.expression is not None or len(best.terms) != 1:
         return best.shown
     found = best.ids & frozenset().union(*(claim.ids for claim in confirming))
@@ -184,9 +180,7 @@ def _is_stricter(one: LicenceCategory, other: LicenceCategory) -> bool:
 
 def _texts_shipped(own_files: list[Claim], texts: list[Claim], *, anything_declared: bool) -> list[Finding]:
     if not own_files and anything_declared:
-        return [
-            review("licence-text-missing", "no licence text was installed with it, which nearly every licence asks for")
-        ]
+        return [review("licence-text-missing", "no licence text was installed with it")]
     if own_files and not texts:
         return [
             note(
@@ -227,16 +221,13 @@ def _assessment(
 
 def _policy(licence: str, category: LicenceCategory, confidence: Confidence) -> list[Finding]:
     """What this audit allows. A ground for rejection that is itself in doubt asks for a person instead."""
+    doubtful = confidence in {Confidence.LOW, Confidence.NONE}
     match category:
+        case LicenceCategory.STRONG_COPYLEFT | LicenceCategory.PROPRIETARY if doubtful:
+            return [review("licence-category", f"may be {category}")]
         case LicenceCategory.STRONG_COPYLEFT | LicenceCategory.PROPRIETARY:
-            verdict = review if confidence in {Confidence.LOW, Confidence.NONE} else reject
-            return [verdict("licence-category", f"{licence} is {category}")]
+            return [reject("licence-category", f"{licence} is {category}")]
         case LicenceCategory.WEAK_COPYLEFT:
-            return [
-                review(
-                    "licence-category",
-                    f"{licence} is weak copyleft: whoever passes on a changed copy has to publish the changes",
-                )
-            ]
+            return [review("licence-category", f"{licence} is weak copyleft")]
         case LicenceCategory.PERMISSIVE | LicenceCategory.UNKNOWN:
             return []

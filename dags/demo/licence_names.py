@@ -31,7 +31,7 @@ class Name(NamedTuple):
     """A licence as somebody named it."""
 
     label: str
-    """Short, for people: an SPDX id where there is exactly one, else the family (``BSD, clauses not stated``)."""
+    """Short, for people: an SPDX id where there is exactly one, else the family (``BSD (clauses not stated)``)."""
     ids: frozenset[str]
     """The SPDX ids it can mean."""
 
@@ -51,7 +51,7 @@ _PATTERNS: tuple[tuple[str, str, frozenset[str]], ...] = (
         "BSD-2-Clause",
         frozenset({"BSD-2-Clause"}),
     ),
-    (r"(the )?bsd([- ]like|[- ]style)?( licen[cs]e)?", "BSD, clauses not stated", _BSD),
+    (r"(the )?bsd([- ]like|[- ]style)?( licen[cs]e)?", "BSD (clauses not stated)", _BSD),
     (r"isc( licen[cs]e)?( \(iscl\))?|iscl", "ISC", frozenset({"ISC"})),
     (r"(the )?unlicense( \(unlicense\))?", "Unlicense", frozenset({"Unlicense"})),
     (r"(the )?zlib(/libpng)?( licen[cs]e)?", "Zlib", frozenset({"Zlib"})),
@@ -71,18 +71,18 @@ _PATTERNS: tuple[tuple[str, str, frozenset[str]], ...] = (
     (r"eclipse public licen[cs]e (v )?2\.0.*", "EPL-2.0", frozenset({"EPL-2.0"})),
     (r"eclipse public licen[cs]e (v )?1\.0.*", "EPL-1.0", frozenset({"EPL-1.0"})),
     (r"european union public licen[cs]e 1\.2.*", "EUPL-1.2", frozenset({"EUPL-1.2"})),
-    (r"(the )?artistic( licen[cs]e)?", "Artistic, version not stated", _ARTISTIC),
+    (r"(the )?artistic( licen[cs]e)?", "Artistic (version not stated)", _ARTISTIC),
     (r"(gnu )?affero general public licen[cs]e.*|(gnu )?agpl ?v?3?.*", "AGPL-3.0", _AGPL3),
     (r"gnu lesser general public licen[cs]e v?3.*|lgpl[- ]?v?3.*", "LGPL-3.0", _LGPL3),
     (r"gnu (lesser|library) general public licen[cs]e v?2.*|lgpl[- ]?v?2.*", "LGPL-2.x", _LGPL2),
     (
         r"gnu library or lesser general public licen[cs]e.*|gnu lesser general public licen[cs]e|(gnu )?lgpl( with exceptions)?",
-        "LGPL, version not stated",
+        "LGPL (version not stated)",
         LGPL,
     ),
     (r"gnu general public licen[cs]e v?3.*|gpl[- ]?v?3.*", "GPL-3.0", _GPL3),
     (r"gnu general public licen[cs]e v?2.*|gpl[- ]?v?2.*", "GPL-2.0", _GPL2),
-    (r"gnu general public licen[cs]e( \(gpl\))?|(gnu )?gpl", "GPL, version not stated", GPL),
+    (r"gnu general public licen[cs]e( \(gpl\))?|(gnu )?gpl", "GPL (version not stated)", GPL),
     (r"(other/)?proprietary( licen[cs]e)?.*|commercial.*|all rights reserved.*", "proprietary", _PROPRIETARY),
 )
 

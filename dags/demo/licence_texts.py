@@ -74,7 +74,7 @@ _WORDINGS: tuple[_Wording, ...] = (
     _Wording("LGPL-2.1-only", ("gnu lesser general public license version 2.1, february 1999",)),
     _Wording("LGPL-2.0-only", ("gnu library general public license version 2, june 1991",)),
     _Wording(
-        "LGPL, version not stated",
+        "LGPL (version not stated)",
         ("gnu lesser general public license as published",),
         ("gnu lesser general public license version (3, 29 june|2.1, february)",),
         MatchStrength.MENTION,
@@ -87,7 +87,7 @@ _WORDINGS: tuple[_Wording, ...] = (
         ("gnu general public license version 2, june 1991", "copyright holder saying it may be distributed"),
     ),
     _Wording(
-        "GPL, version not stated",
+        "GPL (version not stated)",
         (r"gnu general public license as published",),
         ("gnu general public license version (2, june|3, 29 june)", "gnu affero"),
         MatchStrength.MENTION,
@@ -127,8 +127,8 @@ _WORDINGS: tuple[_Wording, ...] = (
 _QUOTES: dict[str, frozenset[str]] = {
     "HPND": frozenset({"ISC", "0BSD"}),
     "BSD-4-Clause": frozenset({"BSD-3-Clause", "BSD-2-Clause"}),
-    "LGPL-3.0-only": frozenset({"GPL-3.0-only", "GPL, version not stated"}),
-    "MPL-2.0": frozenset({"GPL, version not stated", "LGPL, version not stated"}),
+    "LGPL-3.0-only": frozenset({"GPL-3.0-only", "GPL (version not stated)"}),
+    "MPL-2.0": frozenset({"GPL (version not stated)", "LGPL (version not stated)"}),
 }
 
 

@@ -88,7 +88,7 @@ def _age(facts: DistributionFacts, released: ReleaseDate, as_of: date) -> list[F
     return [
         review(
             "old-python",
-            f"the newest Python it claims to support is {newest}, out of support since {ended.isoformat()}",
+            f"the newest Python it names is {newest}, out of support since {ended.isoformat()}",
         )
     ]
 
@@ -116,11 +116,7 @@ def _version(facts: DistributionFacts) -> list[Finding]:
     except InvalidVersion:
         return [review("version-invalid", f"{facts.version!r} is not a version (PEP 440)")]
     if version.is_devrelease or version.is_prerelease:
-        return [
-            review(
-                "pre-release", f"{facts.version} is a pre-release: installers pass it over unless somebody asks for it"
-            )
-        ]
+        return [review("pre-release", f"{facts.version} is a pre-release")]
     if version.local:
         return [review("local-version", f"{facts.version} is a local build, not one from an index")]
     return []

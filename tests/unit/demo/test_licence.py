@@ -59,7 +59,7 @@ def test_a_family_named_by_a_classifier_is_narrowed_by_the_text(
 def test_a_family_that_nothing_narrows_stays_a_family(install: MakeDistribution) -> None:
     assessment = assess(install(fields={"Classifier": ["License :: OSI Approved :: BSD License"]}))
 
-    assert assessment.licence == "BSD, clauses not stated"
+    assert assessment.licence == "BSD (clauses not stated)"
     assert assessment.category is LicenceCategory.PERMISSIVE
 
 

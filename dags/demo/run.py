@@ -1,0 +1,194 @@
+"""``make demo`` from its first line to its last: start the parts, run the DAG, stop everything, and tell what came out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import httpx
+from rich.markup import escape
+
+from demo import conclusion, progress
+from demo.conclusion import Outcome
+from demo.inventory import installed
+from demo.narration import Narrator
+from demo.observation import KafkaWatch, RunHistory
+from demo.parts import BootWatch, DemoParts, PartDiedError, forget_outer_settings, tail
+from demo.timings import request_times
+from workflow_events.errors import WorkflowEventsError
+from workflow_events.testing.airflow_rest import FINAL_STATES, DagImportError
+from workflow_events.testing.processes import ServerStartError
+from workflow_events.testing.unavailable import PartUnavailableError
+from workflow_events.topics import ensure_topics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from demo.narration import Phase
+
+DAG_ID = "dependency_audit"
+_TASKS = ("requests", "audit", "report")
+_LOOK_EVERY = 0.5
+"""Seconds between two looks at the run."""
+_FAILED = 1
+_INTERRUPTED = 130
+"""The shell's exit code for a Ctrl-C."""
+
+
+class DemoFailedError(RuntimeError):
+    """The DAG did not do what it is there for; the message says what failed, with the end of the log that tells why."""
+
+
+def run_demo(console: Console, *, chunks: int, folder: Path, timeout: float) -> int:
+    """Run the demo.
+
+    Args:
+        console: where to tell what happens.
+        chunks: the requests that the work is cut into.
+        folder: where the report goes.
+        timeout: seconds that the DAG run may take.
+
+    Returns:
+        The exit code: 0 if every installed distribution got exactly one verdict.
+    """
+    forget_outer_settings()
+    _end_on_signals()
+    narrator = Narrator(console)
+    names = tuple(installed())
+    console.print(
+        f"[bold]workflow-events demo[/bold]: a licence and maintenance audit of the {len(names)} Python distributions "
+        "installed here.\nAn Airflow DAG asks a LangGraph worker over Kafka; its tasks are deferred while they wait.\n"
+    )
+    try:
+        outcome = _run(narrator, chunks=chunks, folder=folder.resolve(), timeout=timeout)
+    except KeyboardInterrupt:
+        console.print("\n[bold]Interrupted.[/bold] Everything that the demo had started is stopped.")
+        return _INTERRUPTED
+    except (DemoFailedError, PartDiedError, PartUnavailableError, ServerStartError, DagImportError) as error:
+        console.print(f"\n[bold red]The demo failed:[/bold red] {escape(str(error))}", soft_wrap=True)
+        return _FAILED
+    except (WorkflowEventsError, httpx.HTTPError, TimeoutError) as error:
+        console.print(
+            f"\n[bold red]The demo failed:[/bold red] {type(error).__name__}: {escape(str(error))}", soft_wrap=True
+        )
+        return _FAILED
+    return conclusion.tell(narrator, names, folder, outcome)
+
+
+def _run(narrator: Narrator, *, chunks: int, folder: Path, timeout: float) -> Outcome:
+    with ExitStack() as stack:
+        parts = DemoParts()
+        stack.callback(_stop, narrator, parts)
+        try:
+            _start(narrator, parts)
+            with KafkaWatch(parts.settings) as watch:
+                return _run_dag(narrator, parts, watch, chunks=chunks, folder=folder, timeout=timeout)
+        except Exception:
+            _keep_logs(narrator.console, parts, folder)
+            raise
+
+
+def _start(narrator: Narrator, parts: DemoParts) -> None:
+    with narrator.phase("Start the embedded broker") as phase:
+        parts.broker.start()
+        phase.result = parts.broker.bootstrap_servers
+    with narrator.phase("Make the topics") as phase:
+        phase.result = f"{len(ensure_topics(parts.settings))} topics"
+    with narrator.phase(f"Start the LangGraph worker and Airflow {parts.airflow.version}") as phase:
+        parts.worker.start()
+        with BootWatch(parts, phase.show) as boot:
+            parts.airflow.start()
+            parts.worker.wait_ready(parts.worker_is_ready, 60.0)
+        boot.look()
+        phase.result = f"ready after: {boot.shown}"
+    with narrator.phase(f"Airflow reads the DAG {DAG_ID}"):
+        parts.airflow.wait_for_dag(DAG_ID)
+
+
+def _run_dag(
+    narrator: Narrator, parts: DemoParts, watch: KafkaWatch, *, chunks: int, folder: Path, timeout: float
+) -> Outcome:
+    history = RunHistory()
+    with narrator.phase(f"Run the DAG, {chunks} requests") as phase:
+        run_id = parts.airflow.trigger(DAG_ID, {"chunks": chunks, "report_folder": str(folder)})
+        deadline = time.monotonic() + timeout
+        while (state := _look(parts, watch, history, run_id, phase)) not in FINAL_STATES:
+            if time.monotonic() > deadline:
+                raise DemoFailedError(f"the DAG run was not over after {timeout:g} s: {_line(history, watch)}")
+            time.sleep(_LOOK_EVERY)
+        if state != "success":
+            raise DemoFailedError(_why_failed(parts, history, run_id))
+        phase.result = f"{len(watch.requests())} requests, {len(watch.results())} results"
+    run = parts.airflow.rest("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}")
+    asked = parts.airflow.xcom(DAG_ID, run_id, "requests")
+    times = request_times(
+        history, watch.requests(), watch.results(), asked, asking_task="requests", mapped_task="audit"
+    )
+    return Outcome.of(run, history, times, others=("requests", "report"))
+
+
+def _look(parts: DemoParts, watch: KafkaWatch, history: RunHistory, run_id: str, phase: Phase) -> str | None:
+    """Look at the run once, and return its state; None where Airflow was too busy to tell."""
+    parts.check_alive()
+    try:
+        state = parts.airflow.run_state(DAG_ID, run_id)
+        history.note(parts.airflow.task_instances(DAG_ID, run_id))
+    except httpx.TransportError:
+        return None
+    seen = {"requests": len(watch.requests()), "results": len(watch.results())}
+    phase.show(_line(history, watch), progress.as_table(history, _TASKS, **seen))
+    return state
+
+
+def _line(history: RunHistory, watch: KafkaWatch) -> str:
+    return progress.as_line(history, _TASKS, requests=len(watch.requests()), results=len(watch.results()))
+
+
+def _why_failed(parts: DemoParts, history: RunHistory, run_id: str) -> str:
+    failed = history.failed()
+    if not failed:
+        return "the DAG run failed, and none of its tasks did"
+    first = failed[0]
+    names = ", ".join(f"{task_id}[{index}]" if index >= 0 else task_id for task_id, index in failed)
+    number = history.tasks[first].record.get("try_number") or 1
+    try:
+        log = parts.airflow.task_log(DAG_ID, run_id, first.task_id, first.map_index, try_number=number)
+    except httpx.HTTPError as error:
+        log = f"(its log cannot be read: {error})"
+    return f"failed tasks: {names}. The end of the first one's log:\n{tail(log)}"
+
+
+def _keep_logs(console: Console, parts: DemoParts, folder: Path) -> None:
+    kept = folder / "demo-logs"
+    kept.mkdir(parents=True, exist_ok=True)
+    for name, log in parts.logs().items():
+        (kept / f"{name.replace(' ', '-').lower()}.log").write_text(log, encoding="utf-8")
+    console.print(f"The logs of all parts are in {escape(os.path.relpath(kept))}/")
+
+
+def _stop(narrator: Narrator, parts: DemoParts) -> None:
+    # A second Ctrl-C must not leave half of it behind.
+    former = {
+        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        with narrator.phase("Stop everything"):
+            parts.close()
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _end_on_signals() -> None:
+    """Let SIGTERM and a lost terminal end the demo as an exception does, through everything that cleans up."""
+
+    def end(number: int, _frame: Any) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
