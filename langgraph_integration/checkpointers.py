@@ -39,11 +39,14 @@ def check_url(url: str) -> str:
 
 
 @asynccontextmanager
-async def open_checkpointer(url: str, *, connections: int = 10) -> AsyncIterator[BaseCheckpointSaver[Any] | None]:
+async def open_checkpointer(
+    url: str, *, connections: int = 10, connect_timeout: float = 10.0
+) -> AsyncIterator[BaseCheckpointSaver[Any] | None]:
     """The checkpointer for ``url``, with its tables made; None for ``none``.
 
     Args:
         connections: the most that the PostgreSQL pool opens.
+        connect_timeout: seconds that a PostgreSQL server gets to answer at the start.
 
     Raises:
         ConfigurationError: the URL is malformed, or the library for it is not installed, or the database cannot be
@@ -56,7 +59,7 @@ async def open_checkpointer(url: str, *, connections: int = 10) -> AsyncIterator
         async with _sqlite(url) as saver:
             yield saver
     else:
-        async with _postgresql(url, connections) as saver:
+        async with _postgresql(url, connections, connect_timeout) as saver:
             yield saver
 
 
@@ -85,7 +88,7 @@ async def _sqlite(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
 
 
 @asynccontextmanager
-async def _postgresql(url: str, connections: int) -> AsyncIterator[BaseCheckpointSaver[Any]]:
+async def _postgresql(url: str, connections: int, connect_timeout: float) -> AsyncIterator[BaseCheckpointSaver[Any]]:
     try:
         import psycopg  # noqa: PLC0415 - only this kind needs it
         import psycopg_pool  # noqa: PLC0415
@@ -106,7 +109,7 @@ async def _postgresql(url: str, connections: int) -> AsyncIterator[BaseCheckpoin
     )
     try:
         try:
-            await pool.open(wait=True, timeout=10.0)
+            await pool.open(wait=True, timeout=connect_timeout)
         except (psycopg.Error, psycopg_pool.PoolTimeout) as error:
             # Raised without its cause: libpq's message may repeat the connection string.
             raise ConfigurationError(

@@ -25,13 +25,14 @@ app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
 _FAULT = 1
 _USAGE = 2
-# Seconds after the drain that threads of sync nodes get. They cannot be cancelled, and Python would wait for ever.
+# Seconds. Threads of sync nodes cannot be cancelled; they get this long after the drain.
 _THREAD_PATIENCE = 5.0
+# Beyond the drain time-out, for cancelled runs to clean up and for leaving the group.
 _DRAIN_MARGIN = 20.0
 
 
 @app.command()
-def main(
+def main(  # noqa: PLR0917 - Typer reads a command's options from its arguments
     graphs: Annotated[
         list[str] | None,
         typer.Argument(
@@ -56,7 +57,7 @@ def main(
     health_port: Annotated[int | None, typer.Option(help="Port of the health endpoint.")] = None,
     log_format: Annotated[str | None, typer.Option(help="json or console; console at a terminal.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
-    create_topics: Annotated[bool, typer.Option(help="Make the topics that are missing, first.")] = False,
+    create_topics: Annotated[bool, typer.Option(help="Make the topics that are missing, first.")] = False,  # noqa: FBT002
 ) -> None:
     """Run LangGraph graphs for requests from Kafka.
 
@@ -86,7 +87,7 @@ def main(
     except WorkflowEventsError as error:
         _say(error)
         code = _FAULT
-    _exit(code)
+    raise typer.Exit(code)
 
 
 def _worker(
@@ -142,16 +143,24 @@ async def _run(worker: WorkflowWorker) -> int:
     # Sync nodes run in the loop's default executor, which has few threads; one for each run, and some for the rest.
     executor = ThreadPoolExecutor(max_workers=options.concurrency + 8, thread_name_prefix="node")
     asyncio.get_running_loop().set_default_executor(executor)
-    await worker.run()
-    _exit_within(_THREAD_PATIENCE, 0)
+    work = asyncio.ensure_future(worker.run())
+    stopping = asyncio.ensure_future(worker.stopping.wait())
+    try:
+        await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            _exit_within(options.drain_timeout + _DRAIN_MARGIN, _FAULT, "Runs do not end, though they were cancelled")
+        await work
+    finally:
+        stopping.cancel()
+        _exit_within(_THREAD_PATIENCE, 0 if worker.stopping.is_set() else _FAULT, "Threads of sync nodes still run")
     return 0
 
 
-def _exit_within(seconds: float, code: int) -> None:
-    """Ends the process even where a thread of a sync node does not."""
+def _exit_within(seconds: float, code: int, reason: str) -> None:
+    """Ends the process even where user code does not end: Python would wait for its threads and tasks for ever."""
 
     def end() -> None:
-        logging.getLogger(__name__).warning("Threads of sync nodes still run after the drain; ending without them.")
+        logging.getLogger(__name__).warning("%s; ending without them. They will be delivered again.", reason)
         logging.shutdown()
         os._exit(code)
 
@@ -162,7 +171,3 @@ def _exit_within(seconds: float, code: int) -> None:
 
 def _say(error: WorkflowEventsError) -> None:
     typer.secho(f"workflow-worker: {error}", err=True, fg=typer.colors.RED)
-
-
-def _exit(code: int) -> None:
-    raise typer.Exit(code)

@@ -36,6 +36,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 # Seconds.
 _COMMIT_INTERVAL = 0.1
+_HEARTBEAT_INTERVAL = 3.0
 _POLL_TIMEOUT = 60.0
 _TOUCH_INTERVAL = 60.0  # while full: far below the poll interval after which aiokafka leaves the group
 _MAX_POLL_INTERVAL = 300.0
@@ -79,7 +80,8 @@ class WorkflowWorker:
             raise ConfigurationError("A worker needs at least one graph: pass graphs={...}, or a langgraph.json")
         self.worker_settings = worker_settings or WorkerSettings()
         self.checkpointer = checkpointer
-        self._stopping = asyncio.Event()
+        self.stopping = asyncio.Event()
+        """Set once the worker has been told to stop."""
         self._hurry = asyncio.Event()
         self._ready = asyncio.Event()
         self._held = HeldPartitions(
@@ -114,9 +116,9 @@ class WorkflowWorker:
 
     def stop(self) -> None:
         """Fetch no more; let runs end for ``drain_timeout``, then hand back what is left. A second call skips the wait."""
-        if self._stopping.is_set():
+        if self.stopping.is_set():
             self._hurry.set()
-        self._stopping.set()
+        self.stopping.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
@@ -152,6 +154,7 @@ class WorkflowWorker:
             listener=self._held,
             auto_offset_reset="earliest",
             session_timeout_ms=_ms(options.session_timeout),
+            heartbeat_interval_ms=_ms(min(_HEARTBEAT_INTERVAL, options.session_timeout / 3)),
             rebalance_timeout_ms=_ms(options.rebalance_timeout + _REJOIN_MARGIN),
             max_poll_interval_ms=_ms(max(_MAX_POLL_INTERVAL, options.drain_timeout + _TOUCH_INTERVAL)),
         )
@@ -177,7 +180,7 @@ class WorkflowWorker:
                     tasks.create_task(self._commit_regularly()),
                     tasks.create_task(self._announce()),
                 ]
-                await self._stopping.wait()
+                await self.stopping.wait()
                 background[0].cancel()
                 await self._drain()
                 for task in background[1:]:

@@ -68,9 +68,10 @@ class WorkerSettings(BaseSettings):
     )
     session_timeout: float = Field(
         default=20.0,
-        ge=6,
+        ge=1,
         le=1800,
-        description="How long a worker may be silent before the group takes it for dead, in seconds.",
+        description="How long a worker may be silent before the group takes it for dead, in seconds. Kafka's brokers take "
+        "6 or more unless they are told otherwise.",
     )
     max_uncommitted: int = Field(
         default=1000,

@@ -1,0 +1,84 @@
+"""How far a partition may be committed while its requests end in any order."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from langgraph_integration.commit_floor import CommitFloor
+
+
+def test_nothing_taken_is_nothing_to_commit() -> None:
+    assert CommitFloor().floor is None
+
+
+def test_the_floor_waits_for_the_lowest() -> None:
+    # Given three requests
+    floor = CommitFloor()
+    assert all(floor.take(offset) for offset in (5, 6, 7))
+    # When the later two end, then the floor stays at the first
+    floor.end(7)
+    floor.end(6)
+    assert (floor.floor, floor.held_back, floor.unfinished) == (5, 2, 1)
+    # When the first ends, then the floor is past them all
+    floor.end(5)
+    assert (floor.floor, floor.held_back, floor.unfinished) == (8, 0, 0)
+
+
+def test_a_repeated_offset_is_not_taken_twice() -> None:
+    floor = CommitFloor()
+    assert floor.take(3)
+    assert not floor.take(3)
+    floor.end(3)
+    assert not floor.take(3)
+
+
+def test_what_is_not_open_cannot_end() -> None:
+    floor = CommitFloor()
+    with pytest.raises(KeyError):
+        floor.end(1)
+    floor.take(1)
+    floor.end(1)
+    with pytest.raises(KeyError):
+        floor.end(1)
+
+
+class FloorMachine(RuleBasedStateMachine):
+    """The floor against the plain definition: the lowest open offset, else the one after the last taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.floor = CommitFloor()
+        self.taken: list[int] = []
+        self.open: set[int] = set()
+
+    @rule(gap=st.integers(1, 3))
+    def take(self, gap: int) -> None:
+        offset = (self.taken[-1] if self.taken else -1) + gap
+        assert self.floor.take(offset)
+        self.taken.append(offset)
+        self.open.add(offset)
+
+    @precondition(lambda self: self.taken)
+    @rule(data=st.data())
+    def take_again(self, data: st.DataObject) -> None:
+        assert not self.floor.take(data.draw(st.sampled_from(self.taken)))
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def end(self, data: st.DataObject) -> None:
+        offset = data.draw(st.sampled_from(sorted(self.open)))
+        self.open.discard(offset)
+        self.floor.end(offset)
+
+    @invariant()
+    def floor_is_right(self) -> None:
+        expected = min(self.open) if self.open else (self.taken[-1] + 1 if self.taken else None)
+        assert self.floor.floor == expected
+        assert self.floor.unfinished == len(self.open)
+        lowest = expected if expected is not None else 0
+        assert self.floor.held_back == sum(offset > lowest for offset in self.taken) - len(self.open - {lowest})
+
+
+TestFloor = FloorMachine.TestCase
