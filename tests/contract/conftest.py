@@ -46,9 +46,7 @@ def respond() -> Respond:
     """``async with respond(settings, answer=...)``: every request is answered while the block lasts."""
 
     @contextlib.asynccontextmanager
-    async def responding(
-        settings: KafkaSettings, answer: Answer = lambda event: [echo(event)]
-    ) -> AsyncIterator[None]:
+    async def responding(settings: KafkaSettings, answer: Answer = lambda event: [echo(event)]) -> AsyncIterator[None]:
         ready = asyncio.Event()
         task = asyncio.create_task(_serve(settings, answer, ready.set))
         begun = asyncio.create_task(ready.wait())
@@ -67,7 +65,7 @@ def respond() -> Respond:
 
 
 @pytest.fixture
-async def publish() -> AsyncIterator[Callable[[KafkaSettings, list[WorkflowResultEvent]], Awaitable[None]]]:
+def publish() -> Callable[[KafkaSettings, list[WorkflowResultEvent]], Awaitable[None]]:
     """Publish results, as a worker would."""
 
     async def publishing(settings: KafkaSettings, results: list[WorkflowResultEvent]) -> None:
@@ -83,4 +81,4 @@ async def publish() -> AsyncIterator[Callable[[KafkaSettings, list[WorkflowResul
         finally:
             await producer.stop()
 
-    yield publishing
+    return publishing

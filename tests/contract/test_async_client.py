@@ -61,10 +61,9 @@ async def test_a_result_that_was_there_before_anybody_waited_is_found(
     kafka_settings: KafkaSettings, respond: Any
 ) -> None:
     # Given requests whose results have come, and whose client is gone
-    async with respond(kafka_settings):
-        async with AsyncWorkflowClient(kafka_settings) as client:
-            pending = [await client.submit("w", {"n": n}, timeout=60) for n in range(20)]
-            await client.wait(pending[-1])
+    async with respond(kafka_settings), AsyncWorkflowClient(kafka_settings) as client:
+        pending = [await client.submit("w", {"n": n}, timeout=60) for n in range(20)]
+        await client.wait(pending[-1])
     # When another process takes up what was written down
     taken_up = [PendingRequest.from_json(request.to_json()) for request in pending]
     async with AsyncWorkflowClient(kafka_settings) as client:

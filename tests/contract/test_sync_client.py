@@ -118,3 +118,17 @@ def test_a_closed_client_connects_anew(echoing: KafkaSettings) -> None:
     client.close()
     assert client.request("w", {"n": 2}, timeout=20).result == {"echo": {"n": 2}}
     client.close()
+
+
+def test_a_cursor_from_before_the_topic_was_made_anew_still_finds_the_result(
+    echoing: KafkaSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given a client that is in use
+    with WorkflowClient(echoing) as client:
+        pending = client.submit("w", {"n": 1}, timeout=30)
+        client.wait(pending)
+        # When somebody waits from beyond the log's end
+        beyond = pending.model_copy(update={"reply_cursor": dict.fromkeys(pending.reply_cursor, 1_000_000)})
+        # Then the result is found and the oddity is said
+        assert client.wait(beyond).result == {"echo": {"n": 1}}
+    assert "made anew" in caplog.text

@@ -106,6 +106,10 @@ class ReplyReader:
         """How many catch-up scans have been made."""
         return self._catch_up.scans
 
+    def trouble(self) -> str | None:
+        """What keeps the reader from reading, for an error's text; None where nothing does."""
+        return self._tail.trouble()
+
     def cursor(self) -> dict[int, int]:
         """A reply cursor for a request that is published after this call; the reader must be :meth:`ready`.
 
@@ -170,11 +174,13 @@ class ReplyReader:
         self._catch_up.leave(waiter)
 
     def _look_back(self, waiter: Waiter, done: Callable[[], None]) -> None:
-        cursor = waiter.pending.reply_cursor
-        if is_behind(cursor, self._tail.positions):
-            if not self._recent.covers(cursor):
-                self._catch_up.join(waiter, done)
-                return
+        cursor, positions = waiter.pending.reply_cursor, self._tail.positions
+        behind = is_behind(cursor, positions)
+        # Ahead of the reader, the cursor may also lie beyond the log's end, in a topic that was made anew since.
+        if (behind and not self._recent.covers(cursor)) or is_behind(positions, cursor):
+            self._catch_up.join(waiter, done)
+            return
+        if behind:
             for record in self._recent.find(waiter.key):
                 self._correlator.offer(record, waiter.key)
         done()
@@ -221,11 +227,6 @@ class ReplyReader:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
-
-    def trouble(self) -> str | None:
-        """What keeps the reader from reading, for an error's text; None where nothing does."""
-        error = self._tail.last_error
-        return str(error).rstrip(".") if error is not None else None
 
 
 class Expectation:

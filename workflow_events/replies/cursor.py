@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Clamped", "Cursor", "advance", "clamp", "distance", "earliest", "from_times", "is_behind", "reached"]
+__all__ = [
+    "Clamped",
+    "Cursor",
+    "advance",
+    "clamp",
+    "clamp_all",
+    "distance",
+    "earliest",
+    "from_times",
+    "is_behind",
+    "reached",
+]
 
 Cursor = Mapping[int, int]
 """``{partition: first offset to read}``"""
@@ -94,6 +105,16 @@ def clamp(cursor: Cursor, beginning: Cursor, end: Cursor) -> Clamped:
             wanted = first
         start[partition] = wanted
     return Clamped(start, tuple(lost), tuple(rewound))
+
+
+def clamp_all(cursors: Iterable[Cursor], beginning: Cursor, end: Cursor) -> Clamped:
+    """Fit each of many cursors into the log, then take the earliest, at which one scan serves all."""
+    every = [clamp(cursor, beginning, end) for cursor in cursors]
+    return Clamped(
+        earliest((clamped.start for clamped in every), end),
+        tuple(sorted({partition for clamped in every for partition in clamped.lost})),
+        tuple(sorted({partition for clamped in every for partition in clamped.rewound})),
+    )
 
 
 def from_times(found: Mapping[int, tuple[int, int] | None], beginning: Cursor, end: Cursor) -> dict[int, int]:

@@ -82,6 +82,8 @@ class SyncReplyReader:
         self._recent = RecentRecords(window_bytes)
         self._positions: dict[int, int] = {}
         self._askers = 0
+        # The log's end when it was last asked for: a cursor beyond it may stem from another log under the same name.
+        self._known_end: dict[int, int] = {}
         self._fresh: list[Waiter] = []
         self._trouble: str | None = None
 
@@ -109,7 +111,8 @@ class SyncReplyReader:
         with self._turn:
             if self._leading and self._positions:
                 return dict(self._positions)
-        return self._ask(self._log.end)
+        end = self._known_end = self._ask(self._log.end)
+        return dict(end)
 
     def cursor_at(self, when: datetime) -> dict[int, int]:
         """A cursor that misses nothing stored after ``when`` (aware), by the broker's time index (KIP-79).
@@ -252,7 +255,8 @@ class SyncReplyReader:
             return None
         wanted = earliest((waiter.pending.reply_cursor for waiter in fresh), partitions)
         alone = len(self._correlator) == len(fresh)
-        if not self._positions or (alone and distance(self._positions, wanted) > _SKIP_RECORDS):
+        beyond = is_behind(self._known_end, wanted)
+        if not self._positions or (alone and (beyond or distance(self._positions, wanted) > _SKIP_RECORDS)):
             return wanted
         if not is_behind(wanted, self._positions):
             return None
@@ -264,7 +268,8 @@ class SyncReplyReader:
         return None
 
     def _move(self, cursor: Cursor, seconds: float) -> None:
-        clamped = clamp(cursor, self._log.beginning(seconds), self._log.end(seconds))
+        self._known_end = self._log.end(seconds)
+        clamped = clamp(cursor, self._log.beginning(seconds), self._known_end)
         if said := clamped.describe(self.topic):
             logger.warning("%s", said)
         self._log.read_from(clamped.start, seconds)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from typing import TYPE_CHECKING
 
 from workflow_events.errors import BrokerUnavailableError, TransportError
@@ -33,6 +34,7 @@ _MAX_RECORDS = 1000
 _HEALTHY_SECONDS = 30.0
 """A session that lived this long was sound: what ends it begins a new backoff."""
 _GROWTH_SECONDS = 10.0
+_SILENT_SECONDS = 5.0
 
 
 class Tail:
@@ -57,7 +59,8 @@ class Tail:
     ) -> None:
         self.positions: dict[int, int] = {}
         self.last_error: TransportError | None = None
-        self.last_poll: float | None = None
+        self._consumer: AIOKafkaConsumer | None = None
+        self._session_began = 0.0
         self._settings = settings
         self._topic = topic
         self._on_start = on_start
@@ -78,6 +81,26 @@ class Tail:
                 with attempt:
                     await self._attempt()
 
+    def trouble(self) -> str | None:
+        """What keeps the tail from reading, for an error's text; None where nothing does."""
+        if self.last_error is not None:
+            return str(self.last_error).rstrip(".")
+        if self._consumer is None:
+            return None
+        # aiokafka goes on trying in silence; a broker that is well answers an empty fetch many times a second.
+        now = time.time()
+        ages = {
+            tp.partition: now - max(self._session_began, (self._consumer.last_poll_timestamp(tp) or 0) / 1000)
+            for tp in self._consumer.assignment()
+        }
+        silent = {partition: age for partition, age in ages.items() if age > _SILENT_SECONDS}
+        if not silent:
+            return None
+        return (
+            f"no broker of {self._settings.bootstrap_servers} has answered for {max(silent.values()):.0f} s about "
+            f"partition {', '.join(map(str, sorted(silent)))}"
+        )
+
     async def _attempt(self) -> None:
         clock = asyncio.get_running_loop().time
         began = clock()
@@ -96,6 +119,8 @@ class Tail:
         async with topic_log.open_log(self._settings, self._topic) as consumer:
             await self._assign(consumer, topic_log.partitions(consumer, self._topic))
             self.last_error = None
+            self._consumer = consumer
+            self._session_began = time.time()
             if not self._started:
                 self._started = True
                 self._on_start()

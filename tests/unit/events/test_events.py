@@ -45,7 +45,7 @@ RESULT = {
 
 def test_a_request_of_the_bare_contract_is_read() -> None:
     event = WorkflowEvent.model_validate(REQUEST)
-    assert event.event_id == UUID(REQUEST["event_id"])
+    assert event.event_id == UUID("0190a1b2-0000-7000-8000-000000000001")
     assert event.event_type is EventType.WORKFLOW_TRIGGERED
     assert event.source is EventSource.AIRFLOW
     assert event.payload.data == {"text": "hello"}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from workflow_events.identifiers import derive_correlation_id, new_event_id, timestamp_of
 
+# Hypothesis wants its bounds naive and adds the zone itself.
 TIMES = st.datetimes(datetime(1970, 1, 2), datetime(9999, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
@@ -51,7 +52,9 @@ def test_where_the_parts_are_cut_matters() -> None:
 
 
 @pytest.mark.parametrize(
-    "time", [datetime(2026, 1, 1), datetime(1960, 1, 1, tzinfo=UTC)], ids=["naive", "before 1970"]  # noqa: DTZ001
+    "time",
+    [datetime(2026, 1, 1), datetime(1960, 1, 1, tzinfo=UTC)],  # noqa: DTZ001 - it is to be refused
+    ids=["naive", "before 1970"],
 )
 def test_a_time_that_an_id_cannot_hold_is_refused(time: datetime) -> None:
     with pytest.raises(ValueError, match="time"):

@@ -43,7 +43,14 @@ def test_remaining_counts_down_to_the_deadline_and_past_it() -> None:
 
 def test_a_timeout_names_id_topic_cursor_and_what_to_check_and_can_be_pickled() -> None:
     error = ResultTimeoutError(PENDING, read_to={0: 20, 3: 7})
-    for said in (str(PENDING.correlation_id), "'replies'", "{0:12, 3:7}", "{0:20, 3:7}", "worker", "2026-11-21T10:00:30"):
+    for said in (
+        str(PENDING.correlation_id),
+        "'replies'",
+        "{0:12, 3:7}",
+        "{0:20, 3:7}",
+        "worker",
+        "2026-11-21T10:00:30",
+    ):
         assert said in str(error)
     assert isinstance(error, TimeoutError)
     copy = pickle.loads(pickle.dumps(error))

@@ -114,7 +114,9 @@ def test_the_id_of_a_broken_request_is_found_where_it_can_be() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["correlation-id", "reply-topic", "reply-partition", "x"]), st.none() | st.binary())),
+    st.lists(
+        st.tuples(st.sampled_from(["correlation-id", "reply-topic", "reply-partition", "x"]), st.none() | st.binary())
+    ),
     st.none() | st.binary(),
 )
 def test_reading_others_headers_and_bodies_never_raises(
@@ -149,4 +151,6 @@ def test_trace_context_travels_when_a_span_is_current() -> None:
     with trace.use_span(trace.NonRecordingSpan(context)):
         headers = dict(wire.request_message(EVENT, topic="t").headers)
     assert headers["traceparent"] == b"00-00000000000000000000000000001234-0000000000005678-01"
-    assert "traceparent" not in dict(wire.request_message(EVENT.model_copy(update={"event_id": uuid4()}), topic="t").headers)
+    assert "traceparent" not in dict(
+        wire.request_message(EVENT.model_copy(update={"event_id": uuid4()}), topic="t").headers
+    )

@@ -36,7 +36,11 @@ def pending(correlation_id: UUID | None = None, attempt: int = 1) -> PendingRequ
 
 def result(correlation_id: UUID, *, status: str = "success", attempt: int | None = None) -> WorkflowResultEvent:
     return WorkflowResultEvent(
-        correlation_id=correlation_id, workflow_id="w", workflow_run_id="r", status=ResultStatus(status), attempt=attempt
+        correlation_id=correlation_id,
+        workflow_id="w",
+        workflow_run_id="r",
+        status=ResultStatus(status),
+        attempt=attempt,
     )
 
 

@@ -6,6 +6,7 @@ gets must be what that list says: its own, acceptable, once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -17,6 +18,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from workflow_events import PendingRequest, ResultStatus, WorkflowResultEvent, wire
 from workflow_events.replies.correlator import Correlator, Waiter
 from workflow_events.replies.cursor import is_behind
+from workflow_events.replies.records import Record as Seen
 from workflow_events.replies.records import Reply
 from workflow_events.replies.window import RecentRecords
 
@@ -36,7 +38,7 @@ class Record:
 class Waiting:
     waiter: Waiter
     got: list[Reply]
-    expected: list[Record] = field(default_factory=list)
+    expected: list[Seen] = field(default_factory=list)
     left: bool = False
 
 
@@ -70,7 +72,9 @@ class Correlation(RuleBasedStateMachine):
         if shape == "bare":
             headers = []
         elif shape == "forged":
-            headers = list(wire.result_message(event.model_copy(update={"correlation_id": UUID(int=99)}), topic="t").headers)
+            headers = list(
+                wire.result_message(event.model_copy(update={"correlation_id": UUID(int=99)}), topic="t").headers
+            )
             headers[0] = ("correlation-id", str(UUID(int=(request + 1) % REQUESTS)).encode())
         elif shape == "broken":
             value = value[:-5]
@@ -131,18 +135,18 @@ class Correlation(RuleBasedStateMachine):
         self.read[partition] = max(0, self.read[partition] - back)
         self.window.start_at(self.read)
 
-    def expect(self, batch: list[Record]) -> None:
+    def expect(self, batch: Sequence[Seen]) -> None:
         for waiting in self.all:
             if waiting.left or waiting.expected:
                 continue
             waiting.expected = [record for record in batch if self.answers(waiting.waiter.pending, record)][:1]
 
     @staticmethod
-    def answers(pending: PendingRequest, record: Record) -> bool:
+    def answers(pending: PendingRequest, record: Seen) -> bool:
         """The contract, said once more and without the code under test."""
         named = dict(record.headers).get("correlation-id")
         try:
-            event = WorkflowResultEvent.model_validate_json(record.value)
+            event = WorkflowResultEvent.model_validate_json(record.value or b"")
         except ValueError:
             return False
         mine = str(pending.correlation_id)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from workflow_events.replies.cursor import (
     advance,
     clamp,
+    clamp_all,
     distance,
     earliest,
     from_times,
@@ -57,7 +58,9 @@ def test_positions_never_go_back() -> None:
 
 
 @given(CURSORS, CURSORS, CURSORS)
-def test_a_clamped_cursor_lies_in_the_log(cursor: dict[int, int], first: dict[int, int], length: dict[int, int]) -> None:
+def test_a_clamped_cursor_lies_in_the_log(
+    cursor: dict[int, int], first: dict[int, int], length: dict[int, int]
+) -> None:
     end = {partition: first.get(partition, 0) + count for partition, count in length.items()}
     clamped = clamp(cursor, first, end)
     assert clamped.start.keys() == end.keys()
@@ -98,3 +101,10 @@ def test_a_look_up_by_time_starts_at_what_the_broker_found() -> None:
 
 def test_a_partition_the_broker_did_not_answer_for_starts_at_its_end() -> None:
     assert from_times({}, {0: 0}, {0: 20}) == {0: 20}
+
+
+def test_one_cursor_beyond_the_log_is_not_hidden_by_another_within_it() -> None:
+    clamped = clamp_all([{0: 8}, {0: 50}, {0: 2}], {0: 4}, {0: 10})
+    assert clamped.start == {0: 4}
+    assert (clamped.lost, clamped.rewound) == ((0,), (0,))
+    assert clamp_all([{0: 8}, {0: 50}], {0: 0}, {0: 10}).start == {0: 0}

@@ -81,9 +81,7 @@ def test_a_new_start_forgets_everything() -> None:
         st.tuples(st.integers(0, 2), st.lists(st.integers(0, 5), min_size=1, max_size=6), st.booleans()), max_size=30
     ),
 )
-def test_it_finds_exactly_what_it_says_it_covers(
-    bound: int, batches: list[tuple[int, list[int], bool]]
-) -> None:
+def test_it_finds_exactly_what_it_says_it_covers(bound: int, batches: list[tuple[int, list[int], bool]]) -> None:
     """Against a model that keeps everything: within a covered cursor nothing is missing, and nothing is made up."""
     window = RecentRecords(bound * PER_RECORD)
     window.start_at({0: 0, 1: 0, 2: 0})
