@@ -11,7 +11,7 @@ UV := $(shell command -v uv 2>/dev/null)
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.lock | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services demo test bench lint format docs lock clean
+.PHONY: help setup services demo test coverage bench lint format docs lock clean
 
 help: ## show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -40,10 +40,11 @@ demo: setup ## a real Airflow DAG asks a real LangGraph worker, over an embedded
 	PYTHONPATH=dags $(BIN)/python -m demo
 
 test: setup services ## all tests, on every real part that can be had here
+	$(BIN)/pytest
+
+coverage: setup services ## the same, and which lines and branches they reach (slower: limits of time are less sharp)
 	$(BIN)/coverage run -m pytest
-	@mkdir -p reports
-	@$(BIN)/coverage report >reports/coverage.txt
-	@echo "Coverage of lines and branches: $$(tail -n 3 reports/coverage.txt | sed -n 's/^TOTAL.* //p'), see reports/coverage.txt"
+	$(BIN)/coverage report
 
 bench: setup ## the benchmarks
 	$(BIN)/python -m benchmarks
