@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from workflow_events.testing import process_tree
+from workflow_events.testing.interruption import uninterrupted
 from workflow_events.testing.waiting import wait_until
 
 LOOPBACK = "127.0.0.1"
@@ -129,7 +130,7 @@ class ServerProcess:
         """
         if self._process is not None:
             raise RuntimeError(f"{self.name} is started already")
-        with self.log_file.open("ab") as log:
+        with self.log_file.open("ab") as log, uninterrupted():
             self._log_start = log.seek(0, os.SEEK_END)
             self._process = subprocess.Popen(
                 self.command,
@@ -143,7 +144,7 @@ class ServerProcess:
                 group=self.user,
                 extra_groups=None if self.user is None else [],
             )
-        _GUARD.watch(self)
+            _GUARD.watch(self)
 
     def wait_ready(self, condition: Callable[[], bool], timeout: float, *, interval: float = 0.02) -> None:
         """Wait until `condition`, which is asked every `interval` seconds, is true.
