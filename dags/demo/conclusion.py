@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 from rich.markup import escape
 
 from demo import tables
+from demo.failure import shown
 from demo.observation import TaskKey
 from demo.report import AuditReport, WrittenReport, compare, read_report
 from demo.timings import NamedSpan, RequestTimes, slot_seconds, stages
@@ -88,10 +88,10 @@ def _judge(console: Console, names: Sequence[str], report: AuditReport, files: W
     if any(differences):
         return _fail(console, f"not every distribution got exactly one verdict: {differences}")
     counts = ", ".join(f"{count} {decision}" for decision, count in report.decisions.items())
-    shown = [escape(os.path.relpath(path)) for path in files]
+    html, data = (escape(shown(path)) for path in files)
     console.print(
         f"[bold green]{len(report.verdicts)} distributions, each with exactly one verdict[/bold green]: {counts}. "
-        f"{total:.0f} s in all.\nReport: {shown[0]}\n        {shown[1]}",
+        f"{total:.0f} s in all.\nReport: {html}\n        {data}",
         soft_wrap=True,
     )
     return 0

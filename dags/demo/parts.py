@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -156,13 +157,16 @@ class BootWatch:
 
     def look(self) -> None:
         """Look once, at whatever is not ready yet."""
+        before = len(self.ready)
         self._note("worker", self._parts.worker_is_ready)
         names: tuple[Component, ...] = get_args(Component)
         self._note("Airflow's database", lambda: self._parts.airflow.is_running("api-server"))
         if "Airflow's database" in self.ready:
             health = self._health()
             for name in names:
-                self._note(name, lambda name=name: _is_healthy(health, name))  # type: ignore[misc]
+                self._note(name, partial(_is_healthy, health, name))
+        if len(self.ready) > before:
+            self._tell(self.shown)
 
     def _watch(self) -> None:
         while not self._stop.wait(0.3):
@@ -171,7 +175,6 @@ class BootWatch:
     def _note(self, name: str, condition: Callable[[], bool]) -> None:
         if name not in self.ready and condition():
             self.ready[name] = time.monotonic() - self._began
-            self._tell(self.shown)
 
     @property
     def shown(self) -> str:

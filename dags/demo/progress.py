@@ -21,6 +21,11 @@ def counts(states: Sequence[str]) -> dict[str, int]:
     return {"waiting": len(states) - sum(found.values()), **found}
 
 
+def counted(requests: int, results: int) -> str:
+    """``1 request, 0 results``."""
+    return f"{requests} request{'' if requests == 1 else 's'}, {results} result{'' if results == 1 else 's'}"
+
+
 def as_line(history: RunHistory, tasks: Sequence[str], *, requests: int, results: int) -> str:
     """The run as one line; what is nought is left out."""
     shown = []
@@ -28,7 +33,7 @@ def as_line(history: RunHistory, tasks: Sequence[str], *, requests: int, results
         present = [f"{count} {name}" for name, count in counts(history.states(task_id)).items() if count]
         if present:
             shown.append(f"{task_id}: {', '.join(present)}")
-    return " | ".join([*shown, f"Kafka: {requests} requests, {results} results"])
+    return " | ".join([*shown, f"Kafka: {counted(requests, results)}"])
 
 
 def as_table(history: RunHistory, tasks: Sequence[str], *, requests: int, results: int) -> Table:
@@ -39,6 +44,6 @@ def as_table(history: RunHistory, tasks: Sequence[str], *, requests: int, result
         table.add_column(name, justify="right", style=style)
     for task_id in tasks:
         table.add_row(task_id, *(str(count or "") for count in counts(history.states(task_id)).values()))
-    table.caption = f"On Kafka: {requests} requests, {results} results"
+    table.caption = f"On Kafka: {counted(requests, results)}"
     table.caption_justify = "left"
     return table

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx
@@ -13,10 +12,11 @@ from rich.markup import escape
 
 from demo import conclusion, progress
 from demo.conclusion import Outcome
+from demo.failure import forget_logs, keep_logs, shown, why_failed
 from demo.inventory import installed
 from demo.narration import Narrator
 from demo.observation import KafkaWatch, RunHistory
-from demo.parts import BootWatch, DemoParts, PartDiedError, forget_outer_settings, tail
+from demo.parts import BootWatch, DemoParts, PartDiedError, forget_outer_settings
 from demo.timings import request_times
 from workflow_events.errors import WorkflowEventsError
 from workflow_events.testing.airflow_rest import FINAL_STATES, DagImportError
@@ -56,6 +56,12 @@ def run_demo(console: Console, *, chunks: int, folder: Path, timeout: float) -> 
     Returns:
         The exit code: 0 if every installed distribution got exactly one verdict.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        forget_logs(folder)
+    except OSError as error:
+        console.print(f"[bold red]The report cannot be written:[/bold red] {escape(str(error))}", soft_wrap=True)
+        return _FAILED
     forget_outer_settings()
     _end_on_signals()
     narrator = Narrator(console)
@@ -89,7 +95,8 @@ def _run(narrator: Narrator, *, chunks: int, folder: Path, timeout: float) -> Ou
             with KafkaWatch(parts.settings) as watch:
                 return _run_dag(narrator, parts, watch, chunks=chunks, folder=folder, timeout=timeout)
         except Exception:
-            _keep_logs(narrator.console, parts, folder)
+            with suppress(OSError):  # what failed is more important than that its logs cannot be kept
+                narrator.console.print(f"The logs of all parts are in {escape(shown(keep_logs(parts, folder)))}/")
             raise
 
 
@@ -114,7 +121,7 @@ def _run_dag(
     narrator: Narrator, parts: DemoParts, watch: KafkaWatch, *, chunks: int, folder: Path, timeout: float
 ) -> Outcome:
     history = RunHistory()
-    with narrator.phase(f"Run the DAG, {chunks} requests") as phase:
+    with narrator.phase(f"Run the DAG with {chunks} requests") as phase:
         run_id = parts.airflow.trigger(DAG_ID, {"chunks": chunks, "report_folder": str(folder)})
         deadline = time.monotonic() + timeout
         while (state := _look(parts, watch, history, run_id, phase)) not in FINAL_STATES:
@@ -122,8 +129,8 @@ def _run_dag(
                 raise DemoFailedError(f"the DAG run was not over after {timeout:g} s: {_line(history, watch)}")
             time.sleep(_LOOK_EVERY)
         if state != "success":
-            raise DemoFailedError(_why_failed(parts, history, run_id))
-        phase.result = f"{len(watch.requests())} requests, {len(watch.results())} results"
+            raise DemoFailedError(why_failed(parts, history, DAG_ID, run_id))
+        phase.result = progress.counted(len(watch.requests()), len(watch.results()))
     run = parts.airflow.rest("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}")
     asked = parts.airflow.xcom(DAG_ID, run_id, "requests")
     times = request_times(
@@ -147,28 +154,6 @@ def _look(parts: DemoParts, watch: KafkaWatch, history: RunHistory, run_id: str,
 
 def _line(history: RunHistory, watch: KafkaWatch) -> str:
     return progress.as_line(history, _TASKS, requests=len(watch.requests()), results=len(watch.results()))
-
-
-def _why_failed(parts: DemoParts, history: RunHistory, run_id: str) -> str:
-    failed = history.failed()
-    if not failed:
-        return "the DAG run failed, and none of its tasks did"
-    first = failed[0]
-    names = ", ".join(f"{task_id}[{index}]" if index >= 0 else task_id for task_id, index in failed)
-    number = history.tasks[first].record.get("try_number") or 1
-    try:
-        log = parts.airflow.task_log(DAG_ID, run_id, first.task_id, first.map_index, try_number=number)
-    except httpx.HTTPError as error:
-        log = f"(its log cannot be read: {error})"
-    return f"failed tasks: {names}. The end of the first one's log:\n{tail(log)}"
-
-
-def _keep_logs(console: Console, parts: DemoParts, folder: Path) -> None:
-    kept = folder / "demo-logs"
-    kept.mkdir(parents=True, exist_ok=True)
-    for name, log in parts.logs().items():
-        (kept / f"{name.replace(' ', '-').lower()}.log").write_text(log, encoding="utf-8")
-    console.print(f"The logs of all parts are in {escape(os.path.relpath(kept))}/")
 
 
 def _stop(narrator: Narrator, parts: DemoParts) -> None:

@@ -1,0 +1,84 @@
+"""``make demo`` itself: the very command, in a process of its own, to its end and interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from demo.inventory import installed
+from workflow_events.testing.waiting import wait_until
+
+pytestmark = [pytest.mark.timeout(400), pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+
+
+def start_demo(folder: Path, *options: str) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV_CORE_", "COVERAGE_"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "demo", "--reports", str(folder), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env={**environment, "PYTHONPATH": "dags", "TMPDIR": str(folder), "KAFKA_SECURITY_PROTOCOL": "SASL_SSL"},
+        start_new_session=True,
+    )
+
+
+def still_running(folder: Path) -> list[str]:
+    """The command lines of living processes that name a folder or a port of this demo: all of its parts do, or their parents."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            environment = entry.joinpath("environ").read_bytes()
+            command = entry.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if f"TMPDIR={folder}".encode() in environment.split(b"\0"):
+            found.append(command)
+    return found
+
+
+def test_every_installed_distribution_gets_its_verdict_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    demo = start_demo(tmp_path, "--chunks", "3")
+
+    said, _ = demo.communicate()
+
+    assert demo.returncode == 0, said
+    names = list(installed())
+    report = json.loads((tmp_path / "dependency-audit.json").read_text())
+    assert [verdict["key"] for verdict in report["verdicts"]] == names
+    assert f"{len(names)} distributions, each with exactly one verdict" in said
+    assert "3 requests, 3 results" in said
+    assert "deferred" in said
+    page = (tmp_path / "dependency-audit.html").read_text()
+    assert page.count("<tr data-decision=") == len(names)
+    assert still_running(tmp_path) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dependency-audit.html", "dependency-audit.json"]
+
+
+@pytest.mark.parametrize("number,code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_demo_stops_all_that_it_started(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    demo = start_demo(tmp_path)
+    wait_until(
+        lambda: any("airflow" in command and "scheduler" in command for command in still_running(tmp_path)),
+        120,
+        what="Airflow's scheduler to start",
+    )
+
+    demo.send_signal(number)
+    said, _ = demo.communicate()
+
+    assert demo.returncode == code, said
+    assert "Stop everything" in said
+    assert still_running(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
