@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import Future
@@ -18,8 +19,6 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-
-import structlog
 
 from workflow_events.errors import ConfigurationError
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HealthEndpoint"]
 
-log = structlog.stdlib.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 _PATIENCE = 3.0  # seconds that the event loop, and a broker, get to answer
 
@@ -73,7 +72,7 @@ class HealthEndpoint:
         thread = threading.Thread(target=server.serve_forever, name="health", kwargs={"poll_interval": 0.1})
         thread.start()
         self.port = server.server_address[1]
-        log.info("health endpoint", host=address[0], port=self.port)
+        log.info("Health endpoint at http://%s:%d/healthz and /readyz", address[0], self.port)
         try:
             yield
         finally:
@@ -119,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "unavailable", "reason": reason})
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        log.debug("health request", request=format % args)
+        log.debug(format, *args)
 
     def _ask(self, question: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
         answer: Future[dict[str, Any]] = asyncio.run_coroutine_threadsafe(question, self._loop)

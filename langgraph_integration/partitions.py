@@ -8,10 +8,10 @@ waits for all of this, so no request is in two workers' hands.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import structlog
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import (
     CommitFailedError,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivery", "HeldPartitions"]
 
-log = structlog.stdlib.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 # Seconds that a cancelled run gets to clean up. One that takes longer is no longer waited for.
 _CANCEL_PATIENCE = 5.0
@@ -158,7 +158,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         self._held = {partition: _Partition() for partition in assigned}
         self._paused.clear()
         self.assigned.set()
-        log.info("partitions assigned", partitions=_names(self._held))
+        log.info("Partitions assigned: %s", _names(self._held))
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Aiokafka's: the group takes these partitions away, and waits until this returns."""
@@ -176,7 +176,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         for partition in leaving:
             del self._held[partition]
         self._paused -= set(leaving)
-        log.info("partitions revoked", partitions=_names(leaving), handed_back=handed_back)
+        log.info("Partitions revoked: %s; %d requests handed back", _names(leaving), handed_back)
 
     async def release(self, deliveries: Iterable[Delivery], *, grace: float) -> int:
         """End the handling of messages: those not started at once, the others after ``grace`` seconds.
@@ -199,7 +199,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         if cancelled := [*waiting, *late]:
             _, stuck = await asyncio.wait(cancelled, timeout=_CANCEL_PATIENCE)
             if stuck:
-                log.error("runs do not end when cancelled", runs=len(stuck), after_seconds=_CANCEL_PATIENCE)
+                log.error("%d runs did not end within %g s of being cancelled", len(stuck), _CANCEL_PATIENCE)
         return sum(task.cancelled() or not task.done() for task in tasks)
 
     def deliveries(self) -> list[Delivery]:
@@ -213,7 +213,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         except CommitFailedError as error:
             return not isinstance(error.__cause__, IllegalGenerationError | UnknownMemberIdError)
         except Exception:
-            log.exception("offsets not committed")
+            log.exception("Offsets not committed")
         return True
 
     def _pause_or_resume(self, partition: TopicPartition, held: _Partition) -> None:
@@ -225,7 +225,9 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             self._paused.add(partition)
             self._consumer.pause(partition)
             log.warning(
-                "partition paused behind a long run", partition=_name(partition), held_back=held.floor.held_back
+                "Partition %s pauses: %d requests have ended behind one that has not",
+                _name(partition),
+                held.floor.held_back,
             )
 
 
@@ -233,5 +235,5 @@ def _name(partition: TopicPartition) -> str:
     return f"{partition.topic}-{partition.partition}"
 
 
-def _names(partitions: Iterable[TopicPartition]) -> list[str]:
-    return sorted(map(_name, partitions))
+def _names(partitions: Iterable[TopicPartition]) -> str:
+    return ", ".join(sorted(map(_name, partitions))) or "none"

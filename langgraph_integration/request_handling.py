@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RequestHandler"]
 
-log = structlog.stdlib.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 
 class RequestHandler:
@@ -74,11 +75,15 @@ class RequestHandler:
     async def _answer(self, record: ConsumerRecord, event: WorkflowEvent, result: WorkflowResultEvent) -> None:
         detail = result.error_detail
         log.info(
-            "request answered",
-            status=result.status.value,
-            attempt=event.attempt,
-            duration_ms=result.duration_ms,
-            **({"error_type": detail.type, "node": detail.node} if detail else {}),
+            "Request %s answered: %s",
+            event.event_id,
+            result.status.value,
+            extra={
+                "status": result.status.value,
+                "attempt": event.attempt,
+                "duration_ms": result.duration_ms,
+                **({"error_type": detail.type, "node": detail.node} if detail else {}),
+            },
         )
         try:
             await self._publisher.publish_result(result, return_address_in(record.headers))
@@ -93,11 +98,16 @@ class RequestHandler:
         try:
             await self._publisher.publish_result(answer, return_address_in(record.headers))
         except UndeliverableError as error:
-            log.warning("refusal not delivered", correlation_id=str(answer.correlation_id), reason=str(error))
+            log.warning("The refusal of request %s cannot be delivered: %s", answer.correlation_id, error)
 
     async def _bury(self, record: ConsumerRecord, reason: str) -> None:
         topic = self._settings.dead_letter_topic(record.topic)
         log.warning(
-            "dead letter", reason=reason, topic=record.topic, partition=record.partition, offset=record.offset, to=topic
+            "Dead letter from %s-%d at offset %d to %s: %s",
+            record.topic,
+            record.partition,
+            record.offset,
+            topic,
+            reason,
         )
         await self._publisher.publish_dead_letter(dead_letter(record, reason, topic=topic))

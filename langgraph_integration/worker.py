@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WorkflowWorker"]
 
-log = structlog.stdlib.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 # Seconds.
 _COMMIT_INTERVAL = 0.1
@@ -112,7 +112,7 @@ class WorkflowWorker:
                 await self._work(handler, consumer)
         finally:
             self._ready.clear()
-            log.info("worker stopped")
+            log.info("Worker stopped")
 
     def stop(self) -> None:
         """Fetch no more; let runs end for ``drain_timeout``, then hand back what is left. A second call skips the wait."""
@@ -134,7 +134,7 @@ class WorkflowWorker:
                 try:
                     yield self
                 finally:
-                    self.stop()
+                    self.stopping.set()
 
     async def _open(self, stack: AsyncExitStack) -> tuple[RequestHandler, AIOKafkaConsumer]:
         options = self.worker_settings
@@ -163,12 +163,11 @@ class WorkflowWorker:
         stack.push_async_callback(self._commit_the_last)
         await stack.enter_async_context(self.health.serving(consumer))
         log.info(
-            "worker started",
-            graphs=graphs.names,
-            group=options.group_id,
-            topic=self.settings.workflow_events_topic,
-            brokers=self.settings.bootstrap_servers,
-            concurrency=options.concurrency,
+            "Worker started: graphs %s, group %s, topic %s at %s",
+            ", ".join(graphs.names),
+            options.group_id,
+            self.settings.workflow_events_topic,
+            self.settings.bootstrap_servers,
         )
         return handler, consumer
 
@@ -229,7 +228,7 @@ class WorkflowWorker:
             try:
                 await self._held.commit()
             except CommitFailedError as error:
-                log.warning("offsets not committed, the group is rebalancing", reason=str(error))
+                log.warning("Offsets not committed, for the group is rebalancing: %s", error)
 
     async def _announce(self) -> None:
         await self._held.assigned.wait()
@@ -237,7 +236,9 @@ class WorkflowWorker:
 
     async def _drain(self) -> None:
         deliveries = self._held.deliveries()
-        log.info("worker draining", in_hand=len(deliveries), drain_timeout=self.worker_settings.drain_timeout)
+        log.info(
+            "Worker draining: %d requests in hand get %g s to end", len(deliveries), self.worker_settings.drain_timeout
+        )
         ending = asyncio.ensure_future(self._held.release(deliveries, grace=self.worker_settings.drain_timeout))
         hurry = asyncio.ensure_future(self._hurry.wait())
         try:
@@ -248,14 +249,14 @@ class WorkflowWorker:
         finally:
             hurry.cancel()
             ending.cancel()
-        log.info("worker drained", handed_back=handed_back)
+        log.info("Worker drained, %d requests handed back", handed_back)
 
     async def _commit_the_last(self) -> None:
         try:
             async with asyncio.timeout(_STOP_PATIENCE):
                 await self._held.commit()
         except (CommitFailedError, WorkflowEventsError, TimeoutError) as error:
-            log.warning("the last offsets are not committed; their results will be published again", reason=str(error))
+            log.warning("The last offsets are not committed, so their results will be published again: %s", error)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import itertools
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any, NoReturn, TypedDict
 from uuid import UUID
 
 import pytest
@@ -119,7 +119,7 @@ async def test_the_nodes_can_read_which_request_they_work_for() -> None:
     assert (seen["workflow_id"], seen["workflow_run_id"], seen["attempt"]) == ("w", "r", 2)
 
 
-def lose_the_connection() -> None:
+def lose_the_connection() -> NoReturn:
     raise ConnectionResetError("peer went away")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,14 +30,14 @@ def test_options_come_from_the_environment_and_arguments_win(monkeypatch: pytest
         ({"checkpointer": SECRET}, "WORKFLOW_WORKER_CHECKPOINTER must be none"),
     ],
 )
-def test_what_does_not_hold_is_named_without_secrets(values: dict[str, object], message: str) -> None:
+def test_what_does_not_hold_is_named_without_secrets(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message) as caught:
         WorkerSettings(**values)
     assert SECRET not in str(caught.value)
 
 
 def test_the_checkpointers_password_is_not_shown() -> None:
-    settings = WorkerSettings(checkpointer=f"postgresql://u:{SECRET}@h/d")  # type: ignore[arg-type]
+    settings = WorkerSettings(checkpointer=f"postgresql://u:{SECRET}@h/d")
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings.model_dump())
 
