@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -20,7 +20,7 @@ from airflow_integration.outcome import value_of
 from workflow_events.errors import ResultTimeoutError
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import BaseOperatorLink, Context, XComArg
 
     from airflow_integration.handover import Handover
     from workflow_events.client import WorkflowClient
@@ -57,14 +57,14 @@ class WorkflowOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("workflow_id", "data", "graph", "thread_id", "metadata")
     template_fields_renderers: ClassVar[dict[str, str]] = {"data": "json", "metadata": "json"}
-    operator_extra_links = (WorkflowRunLink(),)
+    operator_extra_links: Collection[BaseOperatorLink] = (WorkflowRunLink(),)
     ui_color = "#d9e8f5"
 
     def __init__(
         self,
         *,
         workflow_id: str,
-        data: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | XComArg | None = None,
         timeout: float | timedelta = 300.0,
         graph: str | None = None,
         thread_id: str | None = None,
@@ -77,7 +77,7 @@ class WorkflowOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.workflow_id = workflow_id
-        self.data = {} if data is None else data
+        self.data: Mapping[str, Any] | XComArg = {} if data is None else data
         self.timeout = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         self.graph = graph
         self.thread_id = thread_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,7 +22,7 @@ from workflow_events.errors import InvalidEventError, ResultTimeoutError
 from workflow_events.pending import PendingRequest
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import BaseOperatorLink, Context, XComArg
 
     from airflow_integration.handover import Handover
 
@@ -54,14 +54,14 @@ class WorkflowResultSensor(BaseSensorOperator):
 
     template_fields: Sequence[str] = ("pending", "correlation_id", "workflow_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"pending": "json"}
-    operator_extra_links = (WorkflowRunLink(),)
+    operator_extra_links: Collection[BaseOperatorLink] = (WorkflowRunLink(),)
     ui_color = "#e8f0e0"
 
     def __init__(
         self,
         *,
-        pending: Mapping[str, Any] | str | None = None,
-        correlation_id: str | None = None,
+        pending: Mapping[str, Any] | XComArg | str | None = None,
+        correlation_id: str | XComArg | None = None,
         workflow_id: str | None = None,
         topic: str | None = None,
         deferrable: bool | None = None,
@@ -130,7 +130,7 @@ class WorkflowResultSensor(BaseSensorOperator):
         if self._request is None:
             until = self._started(context) + timedelta(seconds=self.timeout)
             if self.correlation_id is not None:
-                found = poller.pending_for(self.correlation_id, self.workflow_id)
+                found = poller.pending_for(str(self.correlation_id), self.workflow_id)
                 self._request = found.model_copy(update={"deadline": until})
             else:
                 found = PendingRequest.from_json(_json(self.pending))

@@ -20,11 +20,12 @@ def taskflow_by_hand() -> None:
     """Ask the graph that bears the DAG's name."""
 
     @task
-    def ask(dag_id: str, run_id: str, data: dict[str, Any]) -> dict[str, Any]:
+    def ask(data: dict[str, Any], dag: Any = None, run_id: Any = None) -> dict[str, Any]:
         # Imported here: Airflow parses this file again and again, and needs no Kafka client for that.
         from airflow_integration import WorkflowResultPoller  # noqa: PLC0415
         from workflow_events import EventType, WorkflowEventProducer  # noqa: PLC0415
 
+        dag_id = dag.dag_id
         with WorkflowEventProducer() as producer:
             event = producer.publish_workflow_event(
                 event_type=EventType.WORKFLOW_TRIGGERED,
@@ -48,7 +49,7 @@ def taskflow_by_hand() -> None:
         print(summary)  # noqa: T201 - to the task's log
         return summary
 
-    show(ask("{{ dag.dag_id }}", "{{ run_id }}", {"text": "{{ params.text }}"}))
+    show(ask({"text": "{{ params.text }}"}))
 
 
 taskflow_by_hand()

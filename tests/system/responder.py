@@ -29,6 +29,7 @@ class Responder:
     def __init__(self, settings: KafkaSettings) -> None:
         self.settings = settings
         self.requests: list[WorkflowEvent] = []
+        self.answered = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._task: asyncio.Task[None] | None = None
@@ -102,6 +103,7 @@ class Responder:
         if data.get("ignore"):
             return
         await aio.send(producer, result_message(answer_to(event), topic=topic))
+        self.answered += 1
 
 
 def answer_to(event: WorkflowEvent) -> WorkflowResultEvent:

@@ -15,14 +15,15 @@ from airflow_integration.trigger import WorkflowResultTrigger
 
 def execute(task: Any, context: dict[str, Any]) -> Any:
     """Run a task; what it returns or raises, ``TaskDeferred`` among it."""
-    return _run_execute_callable(context=context, execute=task.execute, task=task)  # type: ignore[arg-type]
+    return _run_execute_callable(context=context, execute=task.execute, task=task)
 
 
 def revive(trigger: WorkflowResultTrigger) -> WorkflowResultTrigger:
     """The trigger as another process gets it: through Airflow's serializer and the database."""
     path, arguments = trigger.serialize()
     assert path == f"{WorkflowResultTrigger.__module__}.{WorkflowResultTrigger.__qualname__}"
-    return WorkflowResultTrigger(**deserialize(json.loads(json.dumps(serialize(arguments)))))
+    revived: Any = deserialize(json.loads(json.dumps(serialize(arguments))))
+    return WorkflowResultTrigger(**revived)
 
 
 async def fire(trigger: WorkflowResultTrigger) -> Any:

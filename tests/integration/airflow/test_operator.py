@@ -29,7 +29,7 @@ def outcome(run: Callable[[], Any]) -> tuple[str, Any]:
     """What came of it: the value, or the error's class and message without what differs from request to request."""
     try:
         return "value", run()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is compared
         return type(error).__name__, str(error).partition(" (request ")[0].partition(" for request ")[0]
 
 
@@ -58,7 +58,7 @@ def test_a_retry_asks_under_the_same_id_and_a_clear_under_another(
     task = operator(conn_id, {})
     first = context(max_tries=2)
     for changes in ({}, {"try_number": 2}, {"try_number": 3, "max_tries": 4}):
-        vars(first["ti"]).update(changes)
+        first["ti"].__dict__.update(changes)
         execute(task, first)
 
     ids = [event.event_id for event in responder.requests]
@@ -185,7 +185,7 @@ def test_the_link_leads_to_the_run_before_and_after_the_deferral(
         execute(before, context())
     trigger = revive(caught.value.trigger)
     trigger.settle = None
-    after.execute_complete({}, asyncio.run(fire(trigger)))  # type: ignore[typeddict-item]
+    after.execute_complete({}, asyncio.run(fire(trigger)))
 
     expected = f"https://runs/w/{trigger.pending['correlation_id']}"
     assert link.get_link(before, ti_key=None) == expected  # type: ignore[arg-type]

@@ -21,8 +21,10 @@ def operator_of(made: Any) -> Any:
 
 
 def test_airflow_knows_the_decorator_by_its_short_name() -> None:
-    assert airflow_task.workflow is workflow_task  # type: ignore[attr-defined]
-    assert task is airflow_task
+    found: Any = airflow_task.workflow
+
+    assert found is workflow_task
+    assert id(task) == id(airflow_task)
 
 
 def test_without_arguments_the_function_names_task_and_workflow(dag: DAG) -> None:

@@ -1,0 +1,68 @@
+"""Real Airflow processes, one set for each database and the whole session, on a real broker.
+
+``AIRFLOW_DATABASES`` (``sqlite,postgresql``) chooses the databases of a run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.system.responder import Responder
+
+if TYPE_CHECKING:
+    from workflow_events.settings import KafkaSettings
+    from workflow_events.testing.airflow import AirflowStack
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "dags"
+EXAMPLE_DAGS = ("taskflow_by_hand", "task_workflow", "deferrable_operator", "mapped_fan_out")
+DATABASES = [name.strip() for name in os.environ.get("AIRFLOW_DATABASES", "sqlite,postgresql").split(",")]
+
+
+@pytest.fixture(scope="session")
+def system_settings(embedded_broker: Any) -> KafkaSettings:
+    from workflow_events.testing.new_topics import settings_with_new_topics
+
+    return settings_with_new_topics(embedded_broker.bootstrap_servers)
+
+
+@pytest.fixture(scope="session")
+def dags_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example DAGs and those of these tests, side by side."""
+    folder = tmp_path_factory.mktemp("dags")
+    for name in EXAMPLE_DAGS:
+        shutil.copy(EXAMPLES / f"{name}.py", folder)
+    for path in HERE.joinpath("dags").glob("*.py"):
+        shutil.copy(path, folder)
+    return folder
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def airflow(
+    request: pytest.FixtureRequest,
+    airflow_stack: Callable[..., AirflowStack],
+    system_settings: KafkaSettings,
+    dags_folder: Path,
+) -> Iterator[AirflowStack]:
+    database = None
+    if request.param == "postgresql":
+        database = request.getfixturevalue("postgres").create_database("airflow")
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": system_settings.bootstrap_servers,
+        "KAFKA_WORKFLOW_EVENTS_TOPIC": system_settings.workflow_events_topic,
+        "KAFKA_WORKFLOW_RESULTS_TOPIC": system_settings.workflow_results_topic,
+    }
+    with airflow_stack(dags_folder=dags_folder, database=database, environment=environment) as stack:
+        yield stack
+
+
+@pytest.fixture
+def responder(system_settings: KafkaSettings) -> Iterator[Responder]:
+    with Responder(system_settings) as running:
+        yield running

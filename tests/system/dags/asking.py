@@ -1,0 +1,68 @@
+"""DAGs that ask a worker which answers as the request says (see ``tests/system/responder.py``)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from airflow.sdk import DAG, BaseOperatorLink, Param, task
+
+from airflow_integration import WorkflowOperator, WorkflowResultSensor
+
+DATA = Param([{}], type="array")
+"""What each mapped task asks; given by the run."""
+
+
+@task
+def plan(params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    return list((params or {})["data"])
+
+
+def asking(dag_id: str, **options: Any) -> None:
+    with DAG(dag_id, schedule=None, catchup=False, params={"data": DATA}):
+        WorkflowOperator.partial(task_id="ask", workflow_id="echo", timeout=180, **options).expand(data=plan())
+
+
+asking("ask_here", deferrable=False)
+asking("ask_deferrable", deferrable=True)
+asking("ask_deferring_at_once", deferrable=True, inline_wait=0)
+asking("ask_with_retries", deferrable=True, inline_wait=0, retries=1, retry_delay=1)
+
+
+class SlowLink(BaseOperatorLink):
+    """Airflow asks for links after the task is deferred and before its process ends: so this process ends late."""
+
+    name = "slow"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        time.sleep(12)
+        return ""
+
+
+class LateToExit(WorkflowOperator):
+    operator_extra_links = (SlowLink(),)
+
+
+with DAG("ask_late_to_exit", schedule=None, catchup=False, params={"data": DATA}):
+    LateToExit.partial(task_id="ask", workflow_id="echo", timeout=180, deferrable=True, inline_wait=0).expand(
+        data=plan()
+    )
+
+with DAG("ask_and_sense", schedule=None, catchup=False, params={"data": DATA}):
+
+    @task
+    def submit(params: dict[str, Any] | None = None) -> dict[str, Any]:
+        from workflow_events import WorkflowClient
+
+        with WorkflowClient() as client:
+            return client.submit("echo", (params or {})["data"][0], timeout=120).to_json()
+
+    pending = submit()
+    WorkflowResultSensor(task_id="sense", pending=pending, deferrable=True)
+    WorkflowResultSensor(task_id="look", pending=pending, mode="reschedule", poke_interval=2)
+    WorkflowResultSensor(
+        task_id="wait",
+        correlation_id=pending["correlation_id"],  # type: ignore[index]  # a plain XComArg, as tasks return it, is
+        workflow_id="echo",
+        timeout=120,
+    )

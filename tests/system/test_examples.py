@@ -1,0 +1,105 @@
+"""Every DAG in ``dags/``, as a user runs it: Airflow's processes, the worker's command, a broker."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.system.conftest import EXAMPLE_DAGS, EXAMPLES
+from tests.system.runs import log_of, succeeded
+from workflow_events.testing.processes import ServerProcess
+
+if TYPE_CHECKING:
+    from workflow_events.settings import KafkaSettings
+    from workflow_events.testing.airflow import AirflowStack
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def worker(system_settings: KafkaSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    program = Path(sys.executable).with_name("workflow-worker")
+    command: list[str | Path] = [program, "--config", EXAMPLES / "graphs" / "langgraph.json"]
+    environment = {
+        **os.environ,
+        "KAFKA_BOOTSTRAP_SERVERS": system_settings.bootstrap_servers,
+        "KAFKA_WORKFLOW_EVENTS_TOPIC": system_settings.workflow_events_topic,
+        "KAFKA_WORKFLOW_RESULTS_TOPIC": system_settings.workflow_results_topic,
+        "KAFKA_WORKFLOW_PROGRESS_TOPIC": system_settings.workflow_progress_topic,
+        "KAFKA_WORKFLOW_CONTROL_TOPIC": system_settings.workflow_control_topic,
+    }
+    folder = tmp_path_factory.mktemp("worker")
+    server = ServerProcess(
+        "the worker", command, log_file=folder / "worker.log", environment=environment, directory=folder
+    )
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop(20)
+
+
+def run(airflow: AirflowStack, dag_id: str, **params: Any) -> str:
+    airflow.wait_for_dag(dag_id)
+    return succeeded(airflow, dag_id, airflow.trigger(dag_id, params))
+
+
+def test_the_list_of_examples_is_complete() -> None:
+    there = {path.stem for path in EXAMPLES.glob("*.py")}
+
+    # The dependency audit has a test of its own: it is the demo.
+    assert there - {"dependency_audit"} == set(EXAMPLE_DAGS)
+
+
+def test_the_function_written_by_hand(airflow: AirflowStack, worker: ServerProcess) -> None:
+    run_id = run(airflow, "taskflow_by_hand", text="One two. Three!")
+
+    assert airflow.xcom("taskflow_by_hand", run_id, "ask")["words"] == 3
+    assert airflow.xcom("taskflow_by_hand", run_id, "show") == "3 words in 2 sentences, mostly about one, two, three."
+
+
+def test_the_decorated_function(airflow: AirflowStack, worker: ServerProcess) -> None:
+    run_id = run(airflow, "task_workflow", text="One two. Three!")
+
+    assert airflow.xcom("task_workflow", run_id, "statistics") == {
+        "words": 3,
+        "sentences": 2,
+        "frequent": ["one", "two", "three"],
+        "summary": "3 words in 2 sentences, mostly about one, two, three.",
+    }
+    assert airflow.xcom("task_workflow", run_id, "show").startswith("3 words")
+
+
+@pytest.mark.parametrize("item, said", [("paper", "approved: 13.50"), ("printer", "needs approval: 747.00")])
+def test_the_operator_and_what_acts_on_its_result(
+    item: str, said: str, airflow: AirflowStack, worker: ServerProcess
+) -> None:
+    run_id = run(airflow, "deferrable_operator", item=item)
+
+    assert said in airflow.xcom("deferrable_operator", run_id, "act")
+
+
+def test_a_workflow_that_says_no_fails_the_task_with_its_words(airflow: AirflowStack, worker: ServerProcess) -> None:
+    airflow.wait_for_dag("deferrable_operator")
+    run_id = airflow.trigger("deferrable_operator", {"item": "gold"})
+
+    assert airflow.wait_for_run("deferrable_operator", run_id) == "failed"
+
+    (review,) = [task for task in airflow.task_instances("deferrable_operator", run_id) if task["task_id"] == "review"]
+    assert "says no" in log_of(airflow, review)
+    assert "there is no 'gold' in the price list" in log_of(airflow, review)
+
+
+def test_the_mapped_tasks_and_their_sum(airflow: AirflowStack, worker: ServerProcess) -> None:
+    run_id = run(airflow, "mapped_fan_out")
+
+    answers = [airflow.xcom("mapped_fan_out", run_id, "statistics", n) for n in range(4)]
+    assert airflow.xcom("mapped_fan_out", run_id, "add_up") == {
+        "words": sum(answer["words"] for answer in answers),
+        "sentences": 8,
+    }
