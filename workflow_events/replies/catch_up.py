@@ -105,7 +105,7 @@ class CatchUp:
         self, consumer: AIOKafkaConsumer, start: dict[int, int], stop: dict[int, int], waiters: list[Waiter]
     ) -> None:
         positions = dict(start)
-        while not reached(positions, stop) and any(map(self._correlator.is_waiting, waiters)):
+        while not reached(positions, stop) and self._is_wanted(waiters):
             batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
             for records in batches.values():
                 self.scanned += len(records)
@@ -115,3 +115,9 @@ class CatchUp:
                 positions[partition] = await consumer.position(TopicPartition(self._correlator.topic, partition))
             # getmany does not suspend while records are buffered, and the loop is shared with others.
             await asyncio.sleep(0)
+
+    def _is_wanted(self, waiters: list[Waiter]) -> bool:
+        """Whether one of them still waits. Drops those at the end who do not: over a whole scan, one look at each."""
+        while waiters and not self._correlator.is_waiting(waiters[-1]):
+            waiters.pop()
+        return bool(waiters)
