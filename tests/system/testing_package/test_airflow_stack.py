@@ -18,21 +18,29 @@ def airflow(
 ) -> Iterator[AirflowStack]:
     dags = tmp_path_factory.mktemp("dags")
     dags.joinpath("stack_check.py").write_text(Path(__file__).parent.joinpath("dags", "stack_check.py").read_text())
-    with airflow_stack(dags_folder=dags) as stack:
+    with airflow_stack(dags_folder=dags, environment={"AIRFLOW_CONN_FS_DEFAULT": "fs://"}) as stack:
         yield stack
     assert not any(stack.is_running(name) for name in stack.components)
 
 
-def test_a_run_survives_the_death_of_the_triggerer_while_a_task_is_deferred(airflow: AirflowStack) -> None:
-    # Given a run whose first task is deferred
+def test_a_run_survives_the_death_of_the_triggerer_while_a_task_is_deferred(
+    airflow: AirflowStack, tmp_path: Path
+) -> None:
+    # Given a run whose first task is deferred until a file is there
     airflow.wait_for_dag("stack_check")
-    run_id = airflow.trigger("stack_check", {"base": 30})
-    airflow.wait_for(lambda: airflow.task_states("stack_check", run_id)["wait", -1] == "deferred", 60)
+    file = tmp_path / "go on"
+    run_id = airflow.trigger("stack_check", {"base": 30, "file": str(file)})
+
+    def states() -> dict[tuple[str, int], str | None]:
+        return airflow.task_states("stack_check", run_id)
+
+    airflow.wait_for(lambda: states()["wait", -1] == "deferred", 90, what=lambda: f"a deferred task: {states()}")
     # When the triggerer is killed and another one started
     tree = process_tree.members(airflow.components["triggerer"].pid)
     airflow.kill("triggerer")
     assert process_tree.alive(tree) == set()
     airflow.start_component("triggerer")
+    file.touch()
     # Then the run comes to its end
     assert airflow.wait_for_run("stack_check", run_id, timeout=120) == "success"
     assert airflow.xcom("stack_check", run_id, "double", 1) == {"number": 2, "double": 4}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
-from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
+from airflow.providers.standard.sensors.filesystem import FileSensor
 from airflow.sdk import dag, get_current_context, task
 
 
@@ -20,9 +19,9 @@ def total(doubled: list[dict[str, int]]) -> int:
     return int(get_current_context()["params"]["base"]) + sum(one["double"] for one in doubled)
 
 
-@dag(schedule=None, params={"base": 0})
+@dag(schedule=None, params={"base": 0, "file": ""})
 def stack_check() -> Any:
-    wait = TimeDeltaSensor(task_id="wait", delta=timedelta(seconds=8), deferrable=True)
+    wait = FileSensor(task_id="wait", filepath="{{ params.file }}", poke_interval=0.5, deferrable=True)
     wait >> total(double.expand(number=[1, 2, 3]))  # type: ignore[arg-type]  # a task's result stands for its value
 
 
