@@ -62,9 +62,8 @@ class Phase:
     def render(self) -> RenderableType:
         """The live view."""
         with self._lock:
-            text = Text.assemble(
-                self._title, (f"  {self.seconds:.0f} s", "dim"), ("  " + self._line if self._line else "", "dim")
-            )
+            line = f"  {self._line}" if self._line and self._view is None else ""  # the view says it better
+            text = Text.assemble(self._title, (f"  {self.seconds:.0f} s", "dim"), (line, "dim"))
             spinner = Spinner("dots", text=text)
             return spinner if self._view is None else Group(spinner, self._view)
 
