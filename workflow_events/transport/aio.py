@@ -28,7 +28,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 from tenacity import AsyncRetrying, retry_if_exception, retry_if_result, wait_fixed
 
-from workflow_events.errors import WorkflowEventsError
+from workflow_events.errors import BrokerUnavailableError, WorkflowEventsError
 from workflow_events.retry import async_transport_retrying
 from workflow_events.transport.faults import check_partition, translate, undelivered
 from workflow_events.transport.options import (
@@ -40,7 +40,7 @@ from workflow_events.transport.options import (
 from workflow_events.transport.timing import TOPIC_PATIENCE, TOPIC_POLL, Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from aiokafka.abc import ConsumerRebalanceListener
     from aiokafka.client import AIOKafkaClient
@@ -97,21 +97,21 @@ async def start_producer(settings: KafkaSettings) -> Producer:
         TransportError: no broker could be reached within ``connect_timeout``, or none let us in.
         ConfigurationError: a certificate file, or the library for the compression, is missing.
     """
-    watch = Stopwatch(settings.connect_timeout)
-    async for attempt in async_transport_retrying(settings.connect_timeout):
-        with attempt, map_errors(settings, "connect"):
-            try:
-                with _quiet_refusal():
-                    return await _started(_make_producer(settings, enable_idempotence=True), settings, watch)
-            except _NO_IDEMPOTENCE as error:
-                logger.info(
-                    "%s offers no idempotent producer (%s); publishing with acks=all alone, so a retry inside the "
-                    "client may store a message twice.",
-                    settings.bootstrap_servers,
-                    error,
-                )
-                return await _started(_make_producer(settings, enable_idempotence=False), settings, watch)
-    raise AssertionError("unreachable")  # pragma: no cover
+
+    async def start(watch: Stopwatch) -> Producer:
+        try:
+            with _quiet_refusal():
+                return await _started(_make_producer(settings, enable_idempotence=True), settings, watch)
+        except _NO_IDEMPOTENCE as error:
+            logger.info(
+                "%s offers no idempotent producer (%s); publishing with acks=all alone, so a retry inside the client may "
+                "store a message twice.",
+                settings.bootstrap_servers,
+                error,
+            )
+            return await _started(_make_producer(settings, enable_idempotence=False), settings, watch)
+
+    return await _connected(settings, start)
 
 
 def new_consumer(
@@ -146,22 +146,21 @@ async def start_consumer(
         TransportError: no broker could be reached within ``connect_timeout``, or none let us in.
         TopicNotFoundError: one of the topics does not exist.
     """
-    watch = Stopwatch(settings.connect_timeout)
-    async for attempt in async_transport_retrying(settings.connect_timeout):
-        with attempt:
-            with map_errors(settings, "connect"):
-                consumer = await _started(new_consumer(settings, group_id=group_id, **options), settings, watch)
-            try:
-                for topic in topics:
-                    with map_errors(settings, "read", topic=topic):
-                        await _await_topic(consumer._client, topic, min(TOPIC_PATIENCE, settings.connect_timeout))  # noqa: SLF001
-                if topics:
-                    consumer.subscribe(topics, listener=listener)
-            except BaseException:
-                await consumer.stop()
-                raise
-            return consumer
-    raise AssertionError("unreachable")  # pragma: no cover
+
+    async def start(watch: Stopwatch) -> AIOKafkaConsumer:
+        return await _started(new_consumer(settings, group_id=group_id, **options), settings, watch)
+
+    consumer = await _connected(settings, start)
+    try:
+        for topic in topics:
+            with map_errors(settings, "read", topic=topic):
+                await _await_topic(consumer._client, topic, min(TOPIC_PATIENCE, settings.connect_timeout))  # noqa: SLF001
+        if topics:
+            consumer.subscribe(topics, listener=listener)
+    except BaseException:
+        await consumer.stop()
+        raise
+    return consumer
 
 
 async def send(producer: Producer, message: OutgoingMessage, timeout: float | None = None) -> RecordMetadata:
@@ -197,6 +196,23 @@ async def send(producer: Producer, message: OutgoingMessage, timeout: float | No
                 )
         except (TimeoutError, KafkaTimeoutError, RequestTimedOutError) as error:
             raise undelivered(settings, message.topic, limit) from error
+
+
+async def _connected(settings: KafkaSettings, start: Callable[[Stopwatch], Awaitable[_Client]]) -> _Client:
+    """What ``start`` makes; it is tried again for ``connect_timeout`` while no broker answers."""
+    watch = Stopwatch(settings.connect_timeout)
+    reason: BrokerUnavailableError | None = None
+    async for attempt in async_transport_retrying(settings.connect_timeout):
+        with attempt:
+            try:
+                with map_errors(settings, "connect"):
+                    return await start(watch)
+            except BrokerUnavailableError as error:
+                # The last attempt may have been cut off by the time-out, which explains nothing.
+                if reason is None or not isinstance(error.__cause__, TimeoutError):
+                    reason = error
+                raise reason from reason.__cause__
+    raise AssertionError("unreachable")  # pragma: no cover
 
 
 async def _started(client: _Client, settings: KafkaSettings, watch: Stopwatch) -> _Client:
@@ -236,11 +252,10 @@ async def _dial(settings: KafkaSettings, timeout: float) -> Exception | None:
 
 async def _await_topic(client: AIOKafkaClient, topic: str, patience: float) -> None:
     """Waits until the topic is there, without making it: aiokafka's own wait asks the broker to make it."""
-    answered = True
+    answered = False
 
     async def known() -> bool:
         nonlocal answered
-        answered = False
         node = client.get_random_node()
         if node is None:
             return False

@@ -178,11 +178,10 @@ def _await_topic(producer: Producer, topic: str, patience: float) -> None:
     if cluster.partitions_for_topic(topic):
         return
     watch = Stopwatch(patience)
-    answered = True
+    answered = False
 
     def known() -> bool:
         nonlocal answered
-        answered = False
         code = producer.connection.topic_error(topic, watch.remaining())
         answered = True
         if code == TopicAuthorizationFailedError.errno:

@@ -1,7 +1,8 @@
 """How kafka-python's clients dial: with a deadline for every step, a reason when it fails, and no socket left behind.
 
-kafka-python 3.0 lets a TLS handshake wait for ever, leaves the sockets of failed attempts to the garbage collector, and at
-the end of its time-out raises an error that names none of the reasons it has logged.
+kafka-python 3.0 lets a TLS handshake wait for ever, leaves the sockets of failed attempts to the garbage collector, drops
+what a broker says just before it hangs up (such as that the password is wrong), and at the end of its time-out raises an
+error that names none of the reasons it has logged.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ import ssl
 import threading
 from typing import TYPE_CHECKING, Any
 
-from kafka.errors import KafkaConnectionError, KafkaTimeoutError
+from kafka.errors import (
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    RequestTimedOutError,
+    UnsupportedSaslMechanismError,
+)
 from kafka.net.compat import KafkaNetClient
 from kafka.net.inet import KafkaNetSocket, create_connection
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
-from kafka.net.transport import KafkaSSLTransport
+from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.protocol.metadata import MetadataRequest
 
 if TYPE_CHECKING:
@@ -73,13 +79,16 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python ha
 
     async def _connect(self, node: Any, conn: Any, *args: Any, **kwargs: Any) -> None:
         await super()._connect(node, conn, *args, **kwargs)
-        if conn.init_future.failed():
-            self.fault = conn.init_future.exception
+        if not conn.init_future.failed():
+            return
+        error = conn.init_future.exception
+        if self.fault is None or not isinstance(error, KafkaTimeoutError | RequestTimedOutError):
+            self.fault = error  # the last attempt is cut off by the time-out, which explains nothing
+        if isinstance(error, UnsupportedSaslMechanismError):
+            self._auth_failures[node.node_id] = error  # like a wrong password: another try would end the same
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
-        if not self.ssl_enabled:
-            return await super()._build_transport(node, timeout_at=timeout_at)
-        plain = await create_connection(
+        sock = await create_connection(
             self._net,
             node.host,
             node.port,
@@ -87,28 +96,48 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python ha
             proxy_url=self.config["proxy_url"],
             timeout_at=timeout_at,
         )
+        if not self.ssl_enabled:
+            return _Tcp(self._net, sock, host=node.host)
         try:
-            transport = KafkaSSLTransport(self._net, plain, host=node.host, ssl_context=self.config["ssl_context"])
+            transport = _Tls(self._net, sock, host=node.host, ssl_context=self.config["ssl_context"])
         except BaseException:
-            plain.close()
+            sock.close()
             raise
         try:
-            await self._shake_hands(transport._sock, timeout_at)  # noqa: SLF001
+            await transport.shake_hands(timeout_at)
         except Exception as error:
-            transport._sock.close()  # noqa: SLF001
+            transport.drop()
             raise KafkaConnectionError(f"TLS handshake failed: {error}") from error
         return transport
 
-    async def _shake_hands(self, sock: ssl.SSLSocket, timeout_at: float | None) -> None:
+
+class _LastWords:
+    """What a broker says before it hangs up is read: kafka-python drops what arrives together with the end."""
+
+    def _sock_recv(self) -> tuple[bytes, BaseException | None]:
+        data, error = super()._sock_recv()  # type: ignore[misc]  # mixed into kafka-python's transports
+        return (data, None) if data else (data, error)  # the end is still there for the next read
+
+
+class _Tcp(_LastWords, KafkaTCPTransport):  # type: ignore[misc]  # kafka-python has no types
+    pass
+
+
+class _Tls(_LastWords, KafkaSSLTransport):  # type: ignore[misc]  # kafka-python has no types
+    async def shake_hands(self, timeout_at: float | None) -> None:
+        """As ``handshake()``, which would wait for ever."""
         while True:
             try:
-                sock.do_handshake()
+                self._sock.do_handshake()
             except ssl.SSLWantReadError:
-                await self._net.wait_read(sock, timeout_at)
+                await self._net.wait_read(self._sock, timeout_at)
             except ssl.SSLWantWriteError:
-                await self._net.wait_write(sock, timeout_at)
+                await self._net.wait_write(self._sock, timeout_at)
             else:
                 return
+
+    def drop(self) -> None:
+        self._sock.close()
 
 
 class _Dialler(KafkaNetSocket):  # type: ignore[misc]  # kafka-python has no types

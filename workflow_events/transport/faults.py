@@ -7,7 +7,6 @@ The codes: https://kafka.apache.org/protocol#protocol_error_codes
 
 from __future__ import annotations
 
-import ssl
 from typing import TYPE_CHECKING, Final
 
 from workflow_events.errors import (
@@ -46,6 +45,7 @@ _PASSING = frozenset({5, 6, 7, 8, 9, 13, 14, 15, 16, 41, 51, 56, 72, 74, 75, 77,
 _PASSING_NAMES = frozenset(
     {
         "Cancelled",
+        "InvalidReceiveError",  # no Kafka speaks there, or a Kafka that expects TLS
         "KafkaConnectionError",
         "KafkaTimeoutError",
         "KafkaUnavailableError",
@@ -61,7 +61,6 @@ _NOT_AUTHENTICATED_NAMES = frozenset({"AuthenticationFailedError", "Authenticati
 _CODEC_NAMES = frozenset({"UnsupportedCodecError"})
 _LONGEST_REASON = 300
 
-_CHECK_BROKER: Final = "Check that KAFKA_BOOTSTRAP_SERVERS names running brokers and that this host can reach them."
 _CHECK_REPLICAS: Final = (
     "Too few replicas are in sync: check the health of the brokers against the topic's min.insync.replicas."
 )
@@ -103,8 +102,6 @@ def translate(  # noqa: PLR0911 - a table, one line for each kind of fault
         return ConfigurationError(
             f"{where}: {_reason(error)}. The messages are compressed with a codec that is not installed here."
         )
-    if isinstance(error, ssl.SSLError):
-        return BrokerUnavailableError(f"{where}: {_reason(error)}. {_check_security(settings)}")
     if code in _TOO_FEW_REPLICAS:
         return BrokerUnavailableError(f"{where}: {_reason(error)}. {_CHECK_REPLICAS}")
     passing = code in _PASSING or name in _PASSING_NAMES or isinstance(error, OSError | TimeoutError)
@@ -139,7 +136,7 @@ def unflushed(settings: KafkaSettings, timeout: float) -> DeliveryError:
     """The error for messages that were still under way after ``timeout`` seconds."""
     return DeliveryError(
         f"Cannot confirm that all messages were stored at {settings.bootstrap_servers}: some were still under way after "
-        f"{timeout:.3g} s. {_CHECK_BROKER}"
+        f"{timeout:.3g} s. {_check_connection(settings)}"
     )
 
 
@@ -181,17 +178,15 @@ def _principal(settings: KafkaSettings) -> str:
 
 
 def _check_connection(settings: KafkaSettings) -> str:
-    return (
-        _CHECK_BROKER if settings.security_protocol == "PLAINTEXT" else f"{_CHECK_BROKER} {_check_security(settings)}"
+    listener: str = settings.security_protocol
+    if listener.startswith("SASL_"):
+        listener += f" with {settings.sasl_mechanism}"
+    advice = (
+        "Check that KAFKA_BOOTSTRAP_SERVERS names running brokers, that this host can reach them, and that they take "
+        f"{listener} there"
     )
-
-
-def _check_security(settings: KafkaSettings) -> str:
-    advice = f"The connection uses {settings.security_protocol}: check that the brokers' listener does too"
-    if settings.security_protocol.startswith("SASL_"):
-        advice += f" and offers {settings.sasl_mechanism}"
     if settings.security_protocol.endswith("SSL"):
-        advice += ", and that KAFKA_SSL_CAFILE holds the authority of their certificates"
+        advice += " with a certificate whose authority is in KAFKA_SSL_CAFILE"
     return f"{advice}."
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.kafka.certificates import CertificateAuthority
+from tests.certificates import CertificateAuthority
 
 
 @pytest.fixture(autouse=True)

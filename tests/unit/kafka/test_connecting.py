@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.kafka.certificates import CertificateAuthority
+from tests.certificates import CertificateAuthority
 from workflow_events.errors import BrokerUnavailableError
 from workflow_events.settings import KafkaSettings
 from workflow_events.transport import aio, blocking

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
-from tests.unit.kafka.certificates import CertificateAuthority
+from tests.certificates import CertificateAuthority
 from workflow_events.errors import ConfigurationError
 from workflow_events.settings import KafkaSettings
 from workflow_events.transport import aio
