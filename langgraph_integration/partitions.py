@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # Seconds that a cancelled run gets to clean up. One that takes longer is no longer waited for.
 _CANCEL_PATIENCE = 5.0
+# Seconds that the commit before giving partitions back may take.
+_COMMIT_PATIENCE = 10.0
 
 
 class Delivery:
@@ -209,7 +211,8 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
     async def _is_member(self) -> bool:
         """Commits what is done; False if the group has already given our partitions to others."""
         try:
-            await self.commit(probe=True)
+            async with asyncio.timeout(_COMMIT_PATIENCE):  # aiokafka itself would try for ever
+                await self.commit(probe=True)
         except CommitFailedError as error:
             return not isinstance(error.__cause__, IllegalGenerationError | UnknownMemberIdError)
         except Exception:

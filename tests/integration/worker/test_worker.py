@@ -37,7 +37,9 @@ from workflow_events import (
     WorkflowEvent,
     WorkflowEventPayload,
 )
+from workflow_events.testing.apache_kafka import ApacheKafka
 from workflow_events.testing.kafka_sources import Broker
+from workflow_events.testing.new_topics import settings_with_new_topics
 from workflow_events.wire import (
     HEADER_REPLY_PARTITION,
     HEADER_REPLY_TOPIC,
@@ -376,6 +378,45 @@ async def test_a_worker_without_its_topic_says_so(embedded_broker: Broker, embed
     worker = WorkflowWorker(settings, {"add": one_node(graphs.add)}, worker_settings=quick(embedded_broker))
     with pytest.raises(TopicNotFoundError, match="missing-"):
         await worker.run(handle_signals=False)
+
+
+async def test_a_worker_whose_results_have_nowhere_to_go_stops_and_commits_nothing(
+    embedded_broker: Broker, embedded_settings: KafkaSettings
+) -> None:
+    # Given a request, and a worker whose own results topic does not exist
+    await publish(embedded_settings, request())
+    settings = embedded_settings.model_copy(update={"workflow_results_topic": f"missing-{uuid4().hex}"})
+    options = quick(embedded_broker)
+    worker = WorkflowWorker(settings, {"add": one_node(graphs.add)}, worker_settings=options)
+    # When it has run the request, then it stops with an error that names the topic
+    with pytest.raises(TopicNotFoundError, match="missing-"):
+        await worker.run(handle_signals=False)
+    # And the request is there for a worker that can answer it
+    assert await lag(embedded_settings, options.group_id) == 1
+
+
+async def test_a_result_outlasts_an_outage_of_the_broker(apache_kafka: Broker, tmp_path: Path) -> None:
+    # Given a broker of our own, and a worker on it with a run under way
+    if not isinstance(apache_kafka, ApacheKafka):
+        pytest.skip("the broker is stopped and started, and this run has one that is not ours")
+    ledger = Ledger(tmp_path)
+    with ApacheKafka() as broker:
+        settings = settings_with_new_topics(broker.bootstrap_servers)
+        options = quick(broker)
+        worker = WorkflowWorker(settings, {"three": graphs.three_steps(ledger)}, worker_settings=options)
+        async with worker.running(), AsyncWorkflowClient(settings) as client:
+            pending = [await client.submit("three", {"n": n}, timeout=100) for n in range(5)]
+            await eventually(lambda: len(ledger.lines(node="second", what="begin")) == 5)
+            # When the broker is killed, and the runs end while it is away
+            await asyncio.to_thread(broker.kill)
+            ledger.open_gate("second")
+            await eventually(lambda: len(ledger.lines(node="third", what="end")) == 5)
+            await asyncio.to_thread(broker.restart)
+            # Then their results arrive, and nothing has run twice
+            answers = await asyncio.gather(*(client.wait(one) for one in pending))
+            await everything_committed(settings, options.group_id)
+    assert [answer.result for answer in answers] == [graphs.expected(n) for n in range(5)]
+    assert len(ledger.lines(node="first", what="begin")) == 5
 
 
 async def test_a_worker_that_stops_hands_back_what_it_had_not_begun(
