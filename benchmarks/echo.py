@@ -1,0 +1,58 @@
+"""Answers requests at once, in a process of its own, so that what is measured is the requester's side."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.synchronize import Event
+
+from workflow_events import KafkaSettings, WorkflowResultEvent, wire
+from workflow_events.transport import aio
+
+__all__ = ["echoing"]
+
+_FETCH_MAX_WAIT_MS = 10
+
+
+async def _serve(settings: KafkaSettings, ready: Event) -> None:
+    consumer = await aio.start_consumer(settings, settings.workflow_events_topic, fetch_max_wait_ms=_FETCH_MAX_WAIT_MS)
+    producer = await aio.start_producer(settings)
+    ready.set()
+    while True:
+        batches = await consumer.getmany(timeout_ms=1000)
+        for record in (record for batch in batches.values() for record in batch):
+            address = wire.return_address_in(record.headers)
+            if address is None:
+                # The baseline's ping: bytes back as they came.
+                await producer.send(settings.workflow_results_topic, record.value, key=record.key)
+                continue
+            event = wire.decode_event(record.value)
+            result = WorkflowResultEvent(
+                correlation_id=event.event_id,
+                workflow_id=event.workflow_id,
+                workflow_run_id=event.workflow_run_id,
+                result=event.payload.data,
+            )
+            message = wire.result_message(result, topic=address.topic)
+            await producer.send(message.topic, message.value, key=message.key, headers=message.headers)
+
+
+def _main(settings: KafkaSettings, ready: Event) -> None:
+    asyncio.run(_serve(settings, ready))
+
+
+@contextmanager
+def echoing(settings: KafkaSettings) -> Iterator[None]:
+    """Every request and every ping is answered while the block lasts."""
+    spawn = multiprocessing.get_context("spawn")
+    ready = spawn.Event()
+    process = spawn.Process(target=_main, args=(settings, ready), daemon=True)
+    process.start()
+    try:
+        assert ready.wait(60), "the echo did not start"
+        yield
+    finally:
+        process.kill()
+        process.join()

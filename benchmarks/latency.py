@@ -1,0 +1,102 @@
+"""From request to result, through the asynchronous client, against a bare ping and pong through the same two topics."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import statistics
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Self
+
+from benchmarks.echo import echoing
+from benchmarks.measuring import Figure, compare
+from workflow_events import AsyncWorkflowClient, KafkaSettings
+from workflow_events.replies import topic_log
+from workflow_events.transport import aio
+
+__all__ = ["measure"]
+
+Ask = Callable[[], Awaitable[object]]
+
+
+async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float) -> AsyncIterator[Figure]:
+    """p50 and p99 with 1 and with 100 in flight."""
+    with echoing(settings):
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(AsyncWorkflowClient(settings))
+            ping = await stack.enter_async_context(_Ping(settings))
+
+            async def request() -> None:
+                await client.request("bench", {"text": "x" * 300}, timeout=60)
+
+            for in_flight, count in ((1, 500), (100, 5_000)):
+                each = max(in_flight * 2, int(count * scale))
+                for name, percentile, target in (("p50", 50, "<= 1.2"), ("p99", 99, "<= 1.5")):
+                    yield await compare(
+                        f"request to result, {in_flight} in flight, {name}",
+                        broker,
+                        _latency(request, in_flight, each, percentile),
+                        _latency(ping.pong, in_flight, each, percentile),
+                        runs=runs,
+                        baseline_name="aiokafka produce and consume",
+                        unit="ms",
+                        target=target,
+                    )
+
+
+def _latency(ask: Ask, in_flight: int, count: int, percentile: int) -> Callable[[], Awaitable[float]]:
+    async def measured() -> float:
+        taken: list[float] = []
+
+        async def asker() -> None:
+            for _ in range(count // in_flight):
+                began = time.perf_counter()
+                await ask()
+                taken.append(time.perf_counter() - began)
+
+        await asyncio.gather(*(asker() for _ in range(in_flight)))
+        return statistics.quantiles(taken, n=100)[percentile - 1] * 1000
+
+    return measured
+
+
+class _Ping:
+    """The least that a program must do for itself: publish, read the other topic, look its key up in a dictionary."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
+        self._numbers = itertools.count()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        topic = self._settings.workflow_results_topic
+        self._consumer = await self._stack.enter_async_context(topic_log.open_log(self._settings, topic))
+        partitions = topic_log.partitions(self._consumer, topic)
+        topic_log.assign_at(self._consumer, topic, await topic_log.end(self._consumer, topic, partitions))
+        self._producer = await aio.start_producer(self._settings)
+        self._stack.push_async_callback(self._producer.stop)
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._reading.cancel()
+        await asyncio.wait({self._reading})
+        await self._stack.aclose()
+
+    async def _read(self) -> None:
+        while True:
+            batches = await self._consumer.getmany(timeout_ms=250)
+            for record in (record for batch in batches.values() for record in batch):
+                future = self._waiting.pop(record.key, None)
+                if future is not None:
+                    future.set_result(record.value)
+
+    async def pong(self) -> None:
+        """One message there and back."""
+        key = b"%036d" % next(self._numbers)
+        future = self._waiting[key] = asyncio.get_running_loop().create_future()
+        await self._producer.send_and_wait(self._settings.workflow_events_topic, b"x" * 500, key=key)
+        await future

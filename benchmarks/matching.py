@@ -1,0 +1,66 @@
+"""How much matching costs on top of reading: one result in ten is waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from benchmarks.log_filling import fill, results
+from benchmarks.measuring import Figure, compare
+from benchmarks.raw_reading import read_all
+from workflow_events import KafkaSettings, PendingRequest
+from workflow_events.replies.async_reader import ReplyReader
+
+__all__ = ["catch_up_of", "measure"]
+
+
+async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float) -> AsyncIterator[Figure]:
+    """Matching rate with a tenth matched, against reading the same messages; the log is read from its start."""
+    count = int(500_000 * scale)
+    ids = [uuid4() for _ in range(count // 10)]
+    fill(settings, results(count, ids))
+
+    async def ours() -> float:
+        return count / await catch_up_of(settings, [(correlation_id, {}) for correlation_id in ids])
+
+    async def baseline() -> float:
+        return count / await read_all(settings)
+
+    yield await compare(
+        f"matching, 10 % of {count:,} messages of 500 B",
+        broker,
+        ours,
+        baseline,
+        runs=runs,
+        baseline_name="aiokafka getmany",
+        unit="messages/s",
+        target=">= 0.90",
+    )
+
+
+async def catch_up_of(settings: KafkaSettings, waiting: list[tuple[UUID, dict[int, int]]]) -> float:
+    """Seconds until all who wait, each from a cursor of its own, have their result."""
+    topic = settings.workflow_results_topic
+    deadline = datetime.now(tz=UTC) + timedelta(hours=1)
+    pending = [
+        PendingRequest(
+            correlation_id=correlation_id,
+            workflow_id="bench",
+            workflow_run_id="bench",
+            reply_topic=topic,
+            reply_cursor=cursor,
+            deadline=deadline,
+        )
+        for correlation_id, cursor in waiting
+    ]
+    async with ReplyReader.lease(settings, topic) as reader:
+        await reader.ready(settings.connect_timeout)
+        with ExitStack() as stack:
+            expected = [stack.enter_context(reader.expect(request)) for request in pending]
+            began = time.perf_counter()
+            await asyncio.gather(*(one.reply() for one in expected))
+            return time.perf_counter() - began

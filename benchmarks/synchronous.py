@@ -1,0 +1,73 @@
+"""The poller against a bare kafka-python scan."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from kafka import TopicPartition
+
+from benchmarks.log_filling import fill, results
+from benchmarks.measuring import Figure, compare
+from workflow_events import KafkaSettings, PendingRequest
+from workflow_events.replies.sync_reader import SyncReplyReader
+from workflow_events.transport import blocking
+
+__all__ = ["measure"]
+
+
+async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float) -> AsyncIterator[Figure]:
+    """Messages a second until a result at the log's end is found."""
+    count = int(100_000 * scale)
+    mine = uuid4()
+    fill(settings, results(count, [mine]))
+
+    def poll() -> float:
+        pending = PendingRequest(
+            correlation_id=mine,
+            workflow_id="bench",
+            workflow_run_id="bench",
+            reply_topic=settings.workflow_results_topic,
+            reply_cursor={},
+            deadline=datetime.now(tz=UTC) + timedelta(hours=1),
+        )
+        with closing(SyncReplyReader(settings, settings.workflow_results_topic)) as reader:
+            reader.end_cursor()
+            began = time.perf_counter()
+            reader.wait(pending)
+            return reader.counts.seen / (time.perf_counter() - began)
+
+    def scan() -> float:
+        topic = settings.workflow_results_topic
+        with closing(blocking.new_consumer(settings, fetch_max_wait_ms=100)) as consumer:
+            partitions = [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic)]
+            total = sum(consumer.end_offsets(partitions).values())
+            consumer.assign(partitions)
+            for partition in partitions:
+                consumer.seek(partition, 0)
+            began = time.perf_counter()
+            seen = 0
+            while seen < total:
+                seen += sum(map(len, consumer.poll(timeout_ms=500, max_records=1000).values()))
+            return seen / (time.perf_counter() - began)
+
+    async def ours() -> float:
+        return await asyncio.to_thread(poll)
+
+    async def baseline() -> float:
+        return await asyncio.to_thread(scan)
+
+    yield await compare(
+        f"poller over {count:,} messages",
+        broker,
+        ours,
+        baseline,
+        runs=runs,
+        baseline_name="kafka-python poll",
+        unit="messages/s",
+        target=">= 0.9",
+    )
