@@ -153,4 +153,6 @@ class AsyncWorkflowClient:
 
 
 def _not_open() -> WorkflowEventsError:
-    return WorkflowEventsError("The client is not open; use it inside `async with AsyncWorkflowClient(...) as client:`.")
+    return WorkflowEventsError(
+        "The client is not open; use it inside `async with AsyncWorkflowClient(...) as client:`."
+    )

@@ -123,9 +123,7 @@ def prepare_request(
     )
 
 
-def cancel_message(
-    settings: KafkaSettings, pending: PendingRequest, *, source: EventSource | str
-) -> OutgoingMessage:
+def cancel_message(settings: KafkaSettings, pending: PendingRequest, *, source: EventSource | str) -> OutgoingMessage:
     """The event that asks whichever worker has a request's run to stop it."""
     event = WorkflowEvent(
         event_type=EventType.WORKFLOW_CANCEL,
