@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +76,23 @@ def check_topics(bootstrap_servers: Servers = None) -> None:
     reports = _topics(bootstrap_servers, create=False)
     if not all(report.ok for report in reports):
         raise typer.Exit(1)
+
+
+@app.command()
+def broker(
+    port: Annotated[int, typer.Option(help="Where to listen on 127.0.0.1.", min=1, max=65535)] = 9092,
+) -> None:
+    """Run the embedded broker until Ctrl-C, for trying things out. What it holds is gone when it ends."""
+    from workflow_events.errors import ConfigurationError  # noqa: PLC0415 - see the module's docstring
+    from workflow_events.local_broker import LOOPBACK, broker_command  # noqa: PLC0415
+
+    try:
+        command = broker_command(port)
+    except ConfigurationError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    typer.echo(f"A Kafka-protocol broker listens on {LOOPBACK}:{port}; Ctrl-C ends it.", err=True)
+    os.execv(command[0], command)  # noqa: S606 - the program of a wheel, with arguments of our own
 
 
 @schema_app.command("export")

