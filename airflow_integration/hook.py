@@ -9,6 +9,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from airflow_integration import options
+from airflow_integration.client_logs import quieten
 from airflow_integration.connection import CONN_TYPE, DEFAULT_CONN_ID, settings_of
 from workflow_events.errors import ConfigurationError, WorkflowEventsError
 
@@ -72,6 +73,7 @@ class WorkflowEventsHook(BaseHook):
         Raises:
             ConfigurationError: the connection is missing or does not hold together.
         """
+        quieten()  # whoever asks for these is about to open a client
         if self.connection is not None:
             return settings_of(self.connection)
         from workflow_events.settings import KafkaSettings  # noqa: PLC0415 - DAG files are parsed without it

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import TaskDeferralTimeout
 
 from airflow_integration import options
 from airflow_integration.connection import DEFAULT_CONN_ID
@@ -110,6 +111,17 @@ class WorkflowOperator(BaseOperator):
         result = take_over(event, self.hook.read_result)
         self.log.info("The result of request %s is %s.", result.correlation_id, result.status.value)
         return value_of(result)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after the deferral; where Airflow gave it up, say for which request."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout as error:
+            request = identity_of(context).correlation_id
+            raise TaskDeferralTimeout(
+                f"No triggerer has reported on request {request}, though its deadline is long over. Check that a triggerer "
+                "runs and that it can import airflow_integration."
+            ) from error
 
     def _submit(self, client: WorkflowClient, context: Context) -> PendingRequest:
         if not isinstance(self.data, Mapping):

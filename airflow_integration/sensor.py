@@ -108,7 +108,7 @@ class WorkflowResultSensor(BaseSensorOperator):
             try:
                 result = poller.wait(_due_now(pending) if self.reschedule else pending)
             except ResultTimeoutError as error:
-                if pending.remaining() > 0:
+                if self.reschedule and pending.remaining() > 0:
                     return False
                 raise _timed_out(pending, error) from error
         return PokeReturnValue(is_done=True, xcom_value=value_of(result))

@@ -57,6 +57,7 @@ def airflow(
         "KAFKA_BOOTSTRAP_SERVERS": system_settings.bootstrap_servers,
         "KAFKA_WORKFLOW_EVENTS_TOPIC": system_settings.workflow_events_topic,
         "KAFKA_WORKFLOW_RESULTS_TOPIC": system_settings.workflow_results_topic,
+        "AIRFLOW__WORKFLOW_EVENTS__RUN_URL": "https://runs.example.com/{correlation_id}",
     }
     with airflow_stack(dags_folder=dags_folder, database=database, environment=environment) as stack:
         yield stack

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferralTimeout, TaskDeferred
 
 from airflow_integration import WorkflowOperator, WorkflowTaskError
+from airflow_integration.identity import identity_of
 from tests.integration.airflow.running import execute, execute_deferred, fire, revive
 from tests.system.responder import Responder
 from workflow_events.errors import ResultTimeoutError
@@ -172,6 +173,13 @@ def test_data_that_is_not_a_dict_is_told_before_anything_is_asked(
     with pytest.raises(TypeError, match="must be a dict"):
         execute(task, context())
     assert not responder.requests
+
+
+def test_a_deferral_that_no_triggerer_took_up_names_the_request(context: MakeContext) -> None:
+    task, mine = operator("c", {}), context()
+
+    with pytest.raises(TaskDeferralTimeout, match=str(identity_of(mine).correlation_id)):
+        task.resume_execution("__fail__", {"error": "Trigger timeout"}, mine)  # type: ignore[arg-type]
 
 
 def test_the_link_leads_to_the_run_before_and_after_the_deferral(

@@ -26,6 +26,7 @@ def asking(dag_id: str, **options: Any) -> None:
 asking("ask_here", deferrable=False)
 asking("ask_deferrable", deferrable=True)
 asking("ask_deferring_at_once", deferrable=True, inline_wait=0)
+asking("ask_by_connection", deferrable=True, inline_wait=0, workflow_events_conn_id="team")
 asking("ask_with_retries", deferrable=True, inline_wait=0, retries=1, retry_delay=1)
 
 

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import (
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
+
+from airflow_integration import WorkflowResultSensor, WorkflowTaskError
+from tests.integration.airflow.running import execute, execute_deferred
+from tests.system.responder import Responder
+from workflow_events.client import WorkflowClient
+from workflow_events.errors import InvalidEventError
+from workflow_events.settings import KafkaSettings
+
+MakeContext = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def client(kafka_settings: KafkaSettings) -> Iterator[WorkflowClient]:
+    with WorkflowClient(kafka_settings) as client:
+        yield client
+
+
+def sensor(conn_id: str, **options: Any) -> WorkflowResultSensor:
+    return WorkflowResultSensor(task_id="wait", workflow_events_conn_id=conn_id, **options)
+
+
+@pytest.mark.parametrize("as_text", [False, True], ids=["dict", "JSON text"])
+def test_it_waits_in_its_slot_without_sleeping_between_looks(
+    as_text: bool,  # noqa: FBT001
+    client: WorkflowClient,
+    responder: Responder,
+    conn_id: str,
+    context: MakeContext,
+) -> None:
+    pending = client.submit("w", {"delay": 1}).to_json()
+    begun = time.monotonic()
+
+    value = execute(sensor(conn_id, pending=json.dumps(pending) if as_text else pending, poke_interval=60), context())
+
+    assert value == {"echo": {"delay": 1}}
+    assert time.monotonic() - begun < 20
+
+
+def test_the_id_alone_will_do(client: WorkflowClient, responder: Responder, conn_id: str, context: MakeContext) -> None:
+    pending = client.submit("w", {"n": 1})
+    client.wait(pending)
+
+    assert execute(sensor(conn_id, correlation_id=str(pending.correlation_id)), context()) == {"echo": {"n": 1}}
+
+
+def test_in_reschedule_mode_it_looks_and_frees_the_slot(
+    client: WorkflowClient, responder: Responder, conn_id: str, context: MakeContext
+) -> None:
+    with responder.paused():
+        pending = client.submit("w", {})
+        task = sensor(conn_id, pending=pending.to_json(), mode="reschedule", poke_interval=1)
+        with pytest.raises(AirflowRescheduleException):
+            execute(task, context())
+    client.wait(pending)
+
+    assert execute(task, context()) == {"echo": {}}
+
+
+def test_deferred_it_ends_as_it_does_in_its_slot(
+    client: WorkflowClient, responder: Responder, conn_id: str, context: MakeContext
+) -> None:
+    good, bad = client.submit("w", {"size": 100_000}), client.submit("w", {"status": "error", "error": "broke"})
+
+    here = execute(sensor(conn_id, pending=good.to_json(), deferrable=False), context())
+    deferred = execute_deferred(sensor(conn_id, pending=good.to_json(), deferrable=True), context())
+
+    assert here == deferred
+    for run, deferrable in ((execute, False), (execute_deferred, True)):
+        with pytest.raises(WorkflowTaskError, match=r"tests\.RemoteError: broke"):
+            run(sensor(conn_id, pending=bad.to_json(), deferrable=deferrable), context())
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_its_time_out_is_airflows_for_sensors_and_names_the_request(
+    deferrable: bool,  # noqa: FBT001
+    client: WorkflowClient,
+    responder: Responder,
+    conn_id: str,
+    context: MakeContext,
+) -> None:
+    pending = client.submit("w", {"ignore": True}, timeout=2)
+    run = execute_deferred if deferrable else execute
+
+    with pytest.raises(AirflowSensorTimeout, match=str(pending.correlation_id)):
+        run(sensor(conn_id, pending=pending.to_json(), deferrable=deferrable), context())
+
+
+def test_its_own_time_out_ends_the_wait_before_the_requests_deadline(
+    client: WorkflowClient, responder: Responder, conn_id: str, context: MakeContext
+) -> None:
+    pending = client.submit("w", {"ignore": True}, timeout=300)
+    begun = time.monotonic()
+
+    with pytest.raises(AirflowSensorTimeout):
+        execute(sensor(conn_id, pending=pending.to_json(), timeout=1), context())
+
+    assert time.monotonic() - begun < 20
+
+
+def test_a_soft_time_out_skips(
+    client: WorkflowClient, responder: Responder, conn_id: str, context: MakeContext
+) -> None:
+    pending = client.submit("w", {"ignore": True}, timeout=1)
+
+    with pytest.raises(AirflowSkipException):
+        execute(sensor(conn_id, pending=pending.to_json(), soft_fail=True), context())
+
+
+def test_a_deferral_keeps_to_the_earlier_of_the_two_deadlines(
+    client: WorkflowClient, responder: Responder, conn_id: str, context: MakeContext
+) -> None:
+    pending = client.submit("w", {"ignore": True}, timeout=50)
+
+    with pytest.raises(TaskDeferred) as caught:
+        execute(sensor(conn_id, pending=pending.to_json(), deferrable=True, timeout=900), context())
+
+    assert caught.value.trigger.serialize()[1]["pending"] == pending.to_json()
+
+
+@pytest.mark.parametrize("pending", ["{}", "not JSON", {"correlation_id": "x"}])
+def test_what_is_no_pending_request_is_told_so(
+    pending: Any, conn_id: str, context: MakeContext, responder: Responder
+) -> None:
+    with pytest.raises(InvalidEventError, match="pending request"):
+        execute(sensor(conn_id, pending=pending), context())
+
+
+@pytest.mark.parametrize("given", [{}, {"pending": {}, "correlation_id": "x"}], ids=["neither", "both"])
+def test_it_takes_either_a_pending_request_or_an_id(given: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="either pending or correlation_id"):
+        sensor("c", **given)
