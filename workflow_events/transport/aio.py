@@ -64,6 +64,7 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka ships no typ
 
     def __init__(self, settings: KafkaSettings, **options: Any) -> None:
         self.settings = settings
+        self.look_ups: dict[tuple[str, float], asyncio.Task[None]] = {}
         super().__init__(**{**aiokafka_producer_options(settings), **options})
 
 
@@ -183,7 +184,7 @@ async def send(producer: Producer, message: OutgoingMessage, timeout: float | No
     watch = Stopwatch(limit)
     with map_errors(settings, "publish", topic=message.topic, size=len(message.value)):
         if not producer.client.cluster.partitions_for_topic(message.topic):
-            await _await_topic(producer.client, message.topic, min(TOPIC_PATIENCE, limit))
+            await _look_up(producer, message.topic, min(TOPIC_PATIENCE, limit))
         check_partition(settings, message, producer.client.cluster.partitions_for_topic(message.topic))
         try:
             async with asyncio.timeout(watch.remaining()):
@@ -196,6 +197,22 @@ async def send(producer: Producer, message: OutgoingMessage, timeout: float | No
                 )
         except (TimeoutError, KafkaTimeoutError, RequestTimedOutError) as error:
             raise undelivered(settings, message.topic, limit) from error
+
+
+async def _look_up(producer: Producer, topic: str, patience: float) -> None:
+    """Waits until the producer knows the topic. Many first sends at once share one look-up."""
+    key = (topic, patience)
+    look_up = producer.look_ups.get(key)
+    if look_up is None:
+        look_up = producer.look_ups[key] = asyncio.create_task(_await_topic(producer.client, topic, patience))
+
+        def forget(done: asyncio.Task[None]) -> None:
+            del producer.look_ups[key]
+            if not done.cancelled():
+                done.exception()  # all who waited may have gone
+
+        look_up.add_done_callback(forget)
+    await asyncio.shield(look_up)
 
 
 async def _connected(settings: KafkaSettings, start: Callable[[Stopwatch], Awaitable[_Client]]) -> _Client:
