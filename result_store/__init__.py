@@ -1,1 +1,1 @@
-
+"""The durable memory of results. It holds nothing yet."""
