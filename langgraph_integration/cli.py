@@ -50,9 +50,19 @@ def main(  # noqa: PLR0917 - Typer reads a command's options from its arguments
             help="none, sqlite:///path or postgresql://…; better in WORKFLOW_WORKER_CHECKPOINTER, where it is not seen."
         ),
     ] = None,
+    checkpointer_connections: Annotated[int | None, typer.Option(help="The most that PostgreSQL's pool opens.")] = None,
     run_timeout: Annotated[float | None, typer.Option(help="Seconds that one run may take.")] = None,
     recursion_limit: Annotated[int | None, typer.Option(help="Supersteps that one run may take.")] = None,
     drain_timeout: Annotated[float | None, typer.Option(help="Seconds that runs get to end on SIGTERM.")] = None,
+    rebalance_timeout: Annotated[
+        float | None, typer.Option(help="Seconds that runs get when their partition moves.")
+    ] = None,
+    session_timeout: Annotated[
+        float | None, typer.Option(help="Seconds of silence after which a worker counts as dead.")
+    ] = None,
+    max_uncommitted: Annotated[
+        int | None, typer.Option(help="Ended requests behind a long run before a partition pauses.")
+    ] = None,
     health_host: Annotated[str | None, typer.Option(help="Address of the health endpoint.")] = None,
     health_port: Annotated[int | None, typer.Option(help="Port of the health endpoint.")] = None,
     log_format: Annotated[str | None, typer.Option(help="json or console; console at a terminal.")] = None,
@@ -69,9 +79,13 @@ def main(  # noqa: PLR0917 - Typer reads a command's options from its arguments
         "group_id": group_id,
         "concurrency": concurrency,
         "checkpointer": checkpointer,
+        "checkpointer_connections": checkpointer_connections,
         "run_timeout": run_timeout,
         "recursion_limit": recursion_limit,
         "drain_timeout": drain_timeout,
+        "rebalance_timeout": rebalance_timeout,
+        "session_timeout": session_timeout,
+        "max_uncommitted": max_uncommitted,
         "health_host": health_host,
         "health_port": health_port,
         "log_format": log_format,

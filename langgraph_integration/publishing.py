@@ -10,7 +10,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_never, wait_random_
 from langgraph_integration.dead_letters import without_value
 from langgraph_integration.error_details import describe_error
 from langgraph_integration.errors import ResultTooLargeError
-from workflow_events.errors import DeliveryError, MessageTooLargeError, TopicNotFoundError, TransportError
+from workflow_events.errors import DeliveryError, MessageTooLargeError, TransportError
 from workflow_events.events import ResultStatus, WorkflowResultEvent
 from workflow_events.transport import aio
 from workflow_events.wire import OutgoingMessage, ReturnAddress, result_message
@@ -53,7 +53,7 @@ class Publisher:
         """
         target = address or ReturnAddress(self._settings.workflow_results_topic)
         try:
-            await self._check(target)
+            self._check(target)
             try:
                 await self._send(result_message(result, topic=target.topic, partition=target.partition))
             except MessageTooLargeError as error:
@@ -77,16 +77,9 @@ class Publisher:
             return False
         return True
 
-    async def _check(self, target: ReturnAddress) -> None:
-        settings = self._settings
-        if target.topic in {settings.workflow_events_topic, settings.workflow_control_topic}:
+    def _check(self, target: ReturnAddress) -> None:
+        if target.topic in {self._settings.workflow_events_topic, self._settings.workflow_control_topic}:
             raise UndeliverableError(f"topic {target.topic!r} is for requests, not for results")
-        if target.partition is not None:
-            # aiokafka asserts this where we need an error.
-            with aio.map_errors(settings, "publish", topic=target.topic):
-                partitions = await self._producer.partitions_for(target.topic)
-            if target.partition not in partitions:
-                raise TopicNotFoundError(f"topic {target.topic!r} has no partition {target.partition}")
 
     async def _send(self, message: OutgoingMessage) -> None:
         try:

@@ -7,12 +7,11 @@ there, also when a request is delivered again after its run has ended. Without a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypedDict, TypeVar
 
 from langgraph.channels import EphemeralValue
 from langgraph.graph import END, StateGraph
 from pydantic import BaseModel
-from typing_extensions import TypedDict
 
 from langgraph_integration.graph_ends import redirect_ends
 from langgraph_integration.serialization import to_plain_json

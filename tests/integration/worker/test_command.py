@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
+from langgraph_integration import WorkerSettings
 from tests.integration.worker.observing import each_answered_once, eventually, quick
 from workflow_events import AsyncWorkflowClient, KafkaSettings
 from workflow_events.testing.kafka_sources import Broker
 from workflow_events.testing.processes import ServerProcess, free_port
 
 GRAPHS = Path(__file__).parent / "graphs.py"
-HERE = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[3]), "COLUMNS": "120"}
+HERE = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[3]), "COLUMNS": "200"}
 
 
 def run(*arguments: str, directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -36,8 +37,8 @@ def run(*arguments: str, directory: Path, **environment: str) -> subprocess.Comp
 def test_the_help_tells_the_options(tmp_path: Path) -> None:
     done = run("--help", directory=tmp_path)
     assert done.returncode == 0
-    for option in ("--config", "--concurrency", "--checkpointer", "--health-port", "--create-topics"):
-        assert option in done.stdout
+    for option in ("config", "create-topics", *WorkerSettings.model_fields):
+        assert f"--{option.replace('_', '-')}" in done.stdout
 
 
 @pytest.mark.parametrize(
