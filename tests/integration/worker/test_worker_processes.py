@@ -19,7 +19,7 @@ import pytest
 
 from tests.integration.worker.graphs import Ledger, expected
 from tests.integration.worker.observing import each_answered_once, eventually, everything_committed, quick, results
-from workflow_events import AsyncWorkflowClient, KafkaSettings, PendingRequest
+from workflow_events import AsyncWorkflowClient, KafkaSettings, PendingRequest, ResultStatus
 from workflow_events.testing.kafka_sources import Broker
 from workflow_events.testing.postgres import PostgresServer
 from workflow_events.testing.processes import ServerProcess
@@ -223,3 +223,27 @@ async def test_workers_that_join_and_leave_lose_nothing_and_answer_nothing_twice
     assert_nothing_that_was_stored_ran_again(ledger)
     assert len(ledger.lines(node="third", what="end")) == 40
     await everything_committed(kafka_settings, start_worker.group_id)  # type: ignore[attr-defined]
+
+
+async def test_a_worker_that_was_frozen_finds_its_requests_answered_and_works_on(
+    kafka_settings: KafkaSettings, start_worker: Start, ledger: Ledger
+) -> None:
+    # Given a worker that freezes with runs under way, until the group takes it for dead
+    frozen = start_worker("frozen")
+    async with AsyncWorkflowClient(kafka_settings) as client:
+        pending = await ask(client, 10)
+        await eventually(lambda: len(ledger.lines(node="second", what="begin")) == 10, timeout=60)
+        os.kill(frozen.pid, signal.SIGSTOP)
+        # When another answers its requests
+        other = start_worker("other")
+        await eventually(logged(other, "Partitions assigned"), timeout=60)
+        ledger.open_gate("second")
+        assert await answers(client, pending) == [expected(n) for n in range(10)]
+        # And it thaws, and is the only one again
+        os.kill(frozen.pid, signal.SIGCONT)
+        await eventually(logged(frozen, "Partitions revoked"), timeout=60)
+        other.kill()
+        # Then it works on, and the group's offsets are right
+        assert await answers(client, await ask(client, 10)) == [expected(n) for n in range(10)]
+    await everything_committed(kafka_settings, start_worker.group_id)  # type: ignore[attr-defined]
+    assert {result.status for result in await results(kafka_settings)} == {ResultStatus.SUCCESS}
