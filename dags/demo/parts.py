@@ -70,6 +70,8 @@ class DemoParts:
                 "WORKFLOW_WORKER_HEALTH_PORT": str(self.health_port),
                 "WORKFLOW_WORKER_CHECKPOINTER": f"sqlite:///{self.folder / 'checkpoints.sqlite'}",
                 "WORKFLOW_WORKER_LOG_FORMAT": "json",
+                # The embedded broker lets a worker into its group after half of this.
+                "WORKFLOW_WORKER_SESSION_TIMEOUT": "2",
             },
             directory=self.folder,
         )
