@@ -36,12 +36,20 @@ class SlowLink(BaseOperatorLink):
     name = "slow"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        time.sleep(12)
+        time.sleep(0 if operator.resumed else 15)
         return ""
 
 
 class LateToExit(WorkflowOperator):
+    """Ends its first process late, and runs long in its second: whatever is reported of the first comes in between."""
+
     operator_extra_links = (SlowLink(),)
+    resumed = False
+
+    def execute_complete(self, context: Any, event: Any) -> dict[str, Any]:
+        self.resumed = True
+        time.sleep(10)
+        return super().execute_complete(context, event)
 
 
 with DAG("ask_late_to_exit", schedule=None, catchup=False, params={"data": DATA}):
