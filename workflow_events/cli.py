@@ -196,9 +196,8 @@ def _print_topics(reports: list[TopicReport]) -> None:
             "" if report.partitions is None else str(report.partitions),
             "\n".join(map(str, report.differences)),
         )
-    console = Console()
-    # A file or a pipe has no width of its own, and a table that is cut is of no use in a log.
-    console.print(table, width=None if console.is_terminal else 160)
+    # A file or a pipe has no width of its own, and a table that is wrapped is of little use in a log.
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def _print_result(result: WorkflowResultEvent) -> None:

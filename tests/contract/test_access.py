@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import uuid
 from collections.abc import Callable, Iterator
@@ -25,6 +26,15 @@ ADMIN_SECRET = "admin-secret-0f3a"
 ALICE_SECRET = "alice-secret-77c1"
 
 Connect = Callable[[KafkaSettings], None]
+
+# aiokafka does not wait until TLS has said good-bye, and an event loop that ends first leaves the socket to the collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def _collect_what_is_left_here() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")

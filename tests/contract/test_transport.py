@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from workflow_events.errors import DeliveryError, MessageTooLargeError, TopicNotFoundError
+from workflow_events.errors import DeliveryError, MessageTooLargeError, TopicNotFoundError, TransportError
 from workflow_events.settings import KafkaSettings
 from workflow_events.testing.embedded import EmbeddedBroker
 from workflow_events.testing.new_topics import settings_with_new_topics
@@ -74,6 +74,18 @@ async def test_an_unknown_topic_is_an_error_in_words_and_is_not_made(
 
     assert time.monotonic() - begun < (timeout or 5.0) + 1.0
     assert topic not in (await producer.client.fetch_all_metadata()).topics()
+
+
+async def test_stopping_ends_a_wait_for_an_unknown_topic(kafka_settings: KafkaSettings) -> None:
+    producer = await aio.start_producer(kafka_settings)
+    sending = asyncio.create_task(aio.send(producer, OutgoingMessage(f"nowhere-{uuid.uuid4().hex[:8]}", b"value")))
+    while not producer.look_ups:  # noqa: ASYNC110 - nothing else tells that the wait has begun
+        await asyncio.sleep(0)
+
+    await producer.stop()
+
+    with pytest.raises(TransportError, match="ProducerClosed"):
+        await asyncio.wait_for(sending, 1)
 
 
 async def test_a_partition_that_the_topic_lacks_is_refused(

@@ -19,6 +19,7 @@ from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
+    ProducerClosed,
     RequestTimedOutError,
     TopicAuthorizationFailedError,
     UnknownError,
@@ -66,6 +67,12 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka ships no typ
         self.settings = settings
         self.look_ups: dict[tuple[str, float], asyncio.Task[None]] = {}
         super().__init__(**{**aiokafka_producer_options(settings), **options})
+
+    async def stop(self) -> None:
+        """Deliver what is under way, for ``request_timeout`` at most, and close the connections."""
+        for look_up in self.look_ups.values():
+            look_up.cancel()
+        await super().stop()
 
 
 @contextmanager
@@ -212,7 +219,13 @@ async def _look_up(producer: Producer, topic: str, patience: float) -> None:
                 done.exception()  # all who waited may have gone
 
         look_up.add_done_callback(forget)
-    await asyncio.shield(look_up)
+    try:
+        await asyncio.shield(look_up)
+    except asyncio.CancelledError:
+        here = asyncio.current_task()
+        if look_up.cancelled() and here is not None and not here.cancelling():
+            raise ProducerClosed from None  # by stop(); nobody has cancelled this call
+        raise
 
 
 async def _connected(settings: KafkaSettings, start: Callable[[Stopwatch], Awaitable[_Client]]) -> _Client:
