@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from workflow_events.errors import ConfigurationError
+from workflow_events.settings_checks import PREFIX, TOPIC_NAME, contradictions, variable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +25,6 @@ SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 CompressionType = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 
-_PREFIX = "KAFKA_"
-_TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/@\[\],]+)(:(?P<port>\d{1,5}))?")
 _DAY = 86_400.0
 
@@ -45,7 +44,7 @@ class KafkaSettings(BaseSettings):
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
-        env_prefix=_PREFIX,
+        env_prefix=PREFIX,
         env_file=".env",
         env_file_encoding="utf-8",
         env_ignore_empty=True,
@@ -218,78 +217,16 @@ class KafkaSettings(BaseSettings):
     )
     @classmethod
     def _topic_name(cls, value: str) -> str:
-        if value in {".", ".."} or not _TOPIC_NAME.fullmatch(value):
+        if value in {".", ".."} or not TOPIC_NAME.fullmatch(value):
             raise ValueError(f"{value!r} is no topic name: Kafka takes 1 to 249 letters, digits, '.', '_' and '-'")
         return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        problems = [*self._sasl_problems(), *self._ssl_problems(), *self._topic_problems()]
+        problems = contradictions(self)
         if problems:
             raise ValueError("; ".join(problems))
         return self
-
-    def _sasl_problems(self) -> list[str]:
-        names = ("sasl_mechanism", "sasl_username", "sasl_password")
-        if self.security_protocol.startswith("SASL_"):
-            return [
-                f"{self.security_protocol} needs {name}: set {_variable(name)}"
-                for name in names
-                if not getattr(self, name)
-            ]
-        given = [name for name in names if getattr(self, name)]
-        if not given:
-            return []
-        problem = (
-            f"{' and '.join(given)} would not be used with {self.security_protocol}: set "
-            f"{_variable('security_protocol')} to SASL_SSL (or SASL_PLAINTEXT), or unset "
-            f"{' and '.join(map(_variable, given))}"
-        )
-        return [problem]
-
-    def _ssl_problems(self) -> list[str]:
-        problems = []
-        names = ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_key_password")
-        given = [name for name in names if getattr(self, name)]
-        if given and not self.security_protocol.endswith("SSL"):
-            problems.append(
-                f"{' and '.join(given)} would not be used with {self.security_protocol}: set "
-                f"{_variable('security_protocol')} to SSL or SASL_SSL, or unset {' and '.join(map(_variable, given))}"
-            )
-        if self.ssl_certfile is None:
-            problems += [
-                f"{name} is set without ssl_certfile: set {_variable('ssl_certfile')} to the client certificate"
-                for name in ("ssl_keyfile", "ssl_key_password")
-                if getattr(self, name)
-            ]
-        return problems
-
-    def _topic_problems(self) -> list[str]:
-        names = ("workflow_events_topic", "workflow_results_topic", "workflow_progress_topic", "workflow_control_topic")
-        problems = []
-        taken: dict[str, str] = {}
-        for name in names:
-            topic = getattr(self, name)
-            if topic in taken:
-                problems.append(f"{taken[topic]} and {name} are both {topic!r}: set {_variable(name)} to another topic")
-            taken[topic] = name
-        longest = max(taken, key=len)
-        if not _TOPIC_NAME.fullmatch(self.dead_letter_topic(longest)):
-            problems.append(
-                f"{self.dead_letter_topic(longest)!r} is no topic name: set {_variable('dead_letter_suffix')} to a short "
-                "text of letters, digits, '.', '_' and '-'"
-            )
-        replicas, insync = self.topic_replication_factor, self.topic_min_insync_replicas
-        if replicas is not None and insync is not None and insync > replicas:
-            problems.append(
-                f"topic_min_insync_replicas ({insync}) is more than topic_replication_factor ({replicas}), so nothing "
-                f"could be published: set {_variable('topic_min_insync_replicas')} to {replicas} or less"
-            )
-        return problems
-
-
-def _variable(name: str) -> str:
-    return f"{_PREFIX}{name.upper()}"
 
 
 def _refuse_unknown(values: Mapping[str, object], known: Mapping[str, object]) -> None:
@@ -308,5 +245,5 @@ def _explain(error: ValidationError) -> str:
     for problem in error.errors(include_url=False, include_input=False):
         message = problem["msg"].removeprefix("Value error, ")
         name = str(problem["loc"][0]) if problem["loc"] else None
-        problems.append(f"{_variable(name)} ({name}): {message}" if name else message)
+        problems.append(f"{variable(name)} ({name}): {message}" if name else message)
     return f"The Kafka settings do not hold: {'; '.join(problems)}."

@@ -19,18 +19,14 @@ from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
-    ProducerClosed,
     RequestTimedOutError,
-    TopicAuthorizationFailedError,
     UnknownError,
-    UnknownTopicOrPartitionError,
     UnsupportedVersionError,
 )
-from aiokafka.protocol.metadata import MetadataRequest
-from tenacity import AsyncRetrying, retry_if_exception, retry_if_result, wait_fixed
 
 from workflow_events.errors import BrokerUnavailableError, WorkflowEventsError
 from workflow_events.retry import async_transport_retrying
+from workflow_events.transport.aio_topics import TopicLookUps, await_topic
 from workflow_events.transport.faults import check_partition, translate, undelivered
 from workflow_events.transport.options import (
     aiokafka_options,
@@ -38,13 +34,12 @@ from workflow_events.transport.options import (
     codec_missing,
     consumer_options,
 )
-from workflow_events.transport.timing import TOPIC_PATIENCE, TOPIC_POLL, Stopwatch
+from workflow_events.transport.timing import TOPIC_PATIENCE, Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from aiokafka.abc import ConsumerRebalanceListener
-    from aiokafka.client import AIOKafkaClient
     from aiokafka.structs import RecordMetadata
 
     from workflow_events.settings import KafkaSettings
@@ -65,13 +60,12 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka ships no typ
 
     def __init__(self, settings: KafkaSettings, **options: Any) -> None:
         self.settings = settings
-        self.look_ups: dict[tuple[str, float], asyncio.Task[None]] = {}
         super().__init__(**{**aiokafka_producer_options(settings), **options})
+        self.look_ups = TopicLookUps(self.client)
 
     async def stop(self) -> None:
         """Deliver what is under way, for ``request_timeout`` at most, and close the connections."""
-        for look_up in self.look_ups.values():
-            look_up.cancel()
+        await self.look_ups.cancel()
         await super().stop()
 
 
@@ -162,7 +156,7 @@ async def start_consumer(
     try:
         for topic in topics:
             with map_errors(settings, "read", topic=topic):
-                await _await_topic(consumer._client, topic, min(TOPIC_PATIENCE, settings.connect_timeout))  # noqa: SLF001
+                await await_topic(consumer._client, topic, min(TOPIC_PATIENCE, settings.connect_timeout))  # noqa: SLF001
         if topics:
             consumer.subscribe(topics, listener=listener)
     except BaseException:
@@ -191,7 +185,7 @@ async def send(producer: Producer, message: OutgoingMessage, timeout: float | No
     watch = Stopwatch(limit)
     with map_errors(settings, "publish", topic=message.topic, size=len(message.value)):
         if not producer.client.cluster.partitions_for_topic(message.topic):
-            await _look_up(producer, message.topic, min(TOPIC_PATIENCE, limit))
+            await producer.look_ups.wait(message.topic, min(TOPIC_PATIENCE, limit))
         check_partition(settings, message, producer.client.cluster.partitions_for_topic(message.topic))
         try:
             async with asyncio.timeout(watch.remaining()):
@@ -204,28 +198,6 @@ async def send(producer: Producer, message: OutgoingMessage, timeout: float | No
                 )
         except (TimeoutError, KafkaTimeoutError, RequestTimedOutError) as error:
             raise undelivered(settings, message.topic, limit) from error
-
-
-async def _look_up(producer: Producer, topic: str, patience: float) -> None:
-    """Waits until the producer knows the topic. Many first sends at once share one look-up."""
-    key = (topic, patience)
-    look_up = producer.look_ups.get(key)
-    if look_up is None:
-        look_up = producer.look_ups[key] = asyncio.create_task(_await_topic(producer.client, topic, patience))
-
-        def forget(done: asyncio.Task[None]) -> None:
-            del producer.look_ups[key]
-            if not done.cancelled():
-                done.exception()  # all who waited may have gone
-
-        look_up.add_done_callback(forget)
-    try:
-        await asyncio.shield(look_up)
-    except asyncio.CancelledError:
-        here = asyncio.current_task()
-        if look_up.cancelled() and here is not None and not here.cancelling():
-            raise ProducerClosed from None  # by stop(); nobody has cancelled this call
-        raise
 
 
 async def _connected(settings: KafkaSettings, start: Callable[[Stopwatch], Awaitable[_Client]]) -> _Client:
@@ -278,41 +250,6 @@ async def _dial(settings: KafkaSettings, timeout: float) -> Exception | None:
             connection.close()
             return None
     return first
-
-
-async def _await_topic(client: AIOKafkaClient, topic: str, patience: float) -> None:
-    """Waits until the topic is there, without making it: aiokafka's own wait asks the broker to make it."""
-    answered = False
-
-    async def known() -> bool:
-        nonlocal answered
-        node = client.get_random_node()
-        if node is None:
-            return False
-        response = await client.send(node, MetadataRequest([topic], allow_auto_topic_creation=False))
-        answered = True
-        code = next((found[0] for found in response.topics if found[1] == topic), 0)
-        if code == TopicAuthorizationFailedError.errno:
-            raise TopicAuthorizationFailedError(topic)
-        if code:
-            return False
-        await client.add_topic(topic)
-        return bool(client.cluster.partitions_for_topic(topic))
-
-    retrying = AsyncRetrying(
-        retry=retry_if_result(lambda found: not found) | retry_if_exception(_passing), wait=wait_fixed(TOPIC_POLL)
-    )
-    try:
-        async with asyncio.timeout(patience):
-            await retrying(known)
-    except TimeoutError as error:
-        if answered:
-            raise UnknownTopicOrPartitionError(topic) from error
-        raise KafkaTimeoutError(f"no answer within {patience:g} s") from error
-
-
-def _passing(error: BaseException) -> bool:
-    return isinstance(error, OSError) or bool(getattr(error, "retriable", False))
 
 
 def _make_producer(settings: KafkaSettings, *, enable_idempotence: bool) -> Producer:

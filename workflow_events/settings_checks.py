@@ -1,0 +1,85 @@
+"""Settings that are each well and do not go together. Pure; each finding says what to set."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from workflow_events.settings import KafkaSettings
+
+__all__ = ["PREFIX", "TOPIC_NAME", "contradictions", "variable"]
+
+PREFIX: Final = "KAFKA_"
+TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
+
+
+def variable(name: str) -> str:
+    """The environment's name of a setting."""
+    return f"{PREFIX}{name.upper()}"
+
+
+def contradictions(settings: KafkaSettings) -> list[str]:
+    """What does not go together, in words that hold no secret."""
+    return [*_sasl_problems(settings), *_ssl_problems(settings), *_topic_problems(settings)]
+
+
+def _sasl_problems(settings: KafkaSettings) -> list[str]:
+    names = ("sasl_mechanism", "sasl_username", "sasl_password")
+    if settings.security_protocol.startswith("SASL_"):
+        return [
+            f"{settings.security_protocol} needs {name}: set {variable(name)}"
+            for name in names
+            if not getattr(settings, name)
+        ]
+    given = [name for name in names if getattr(settings, name)]
+    if not given:
+        return []
+    problem = (
+        f"{' and '.join(given)} would not be used with {settings.security_protocol}: set "
+        f"{variable('security_protocol')} to SASL_SSL (or SASL_PLAINTEXT), or unset "
+        f"{' and '.join(map(variable, given))}"
+    )
+    return [problem]
+
+
+def _ssl_problems(settings: KafkaSettings) -> list[str]:
+    problems = []
+    names = ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_key_password")
+    given = [name for name in names if getattr(settings, name)]
+    if given and not settings.security_protocol.endswith("SSL"):
+        problems.append(
+            f"{' and '.join(given)} would not be used with {settings.security_protocol}: set "
+            f"{variable('security_protocol')} to SSL or SASL_SSL, or unset {' and '.join(map(variable, given))}"
+        )
+    if settings.ssl_certfile is None:
+        problems += [
+            f"{name} is set without ssl_certfile: set {variable('ssl_certfile')} to the client certificate"
+            for name in ("ssl_keyfile", "ssl_key_password")
+            if getattr(settings, name)
+        ]
+    return problems
+
+
+def _topic_problems(settings: KafkaSettings) -> list[str]:
+    names = ("workflow_events_topic", "workflow_results_topic", "workflow_progress_topic", "workflow_control_topic")
+    problems = []
+    taken: dict[str, str] = {}
+    for name in names:
+        topic = getattr(settings, name)
+        if topic in taken:
+            problems.append(f"{taken[topic]} and {name} are both {topic!r}: set {variable(name)} to another topic")
+        taken[topic] = name
+    longest = max(taken, key=len)
+    if not TOPIC_NAME.fullmatch(settings.dead_letter_topic(longest)):
+        problems.append(
+            f"{settings.dead_letter_topic(longest)!r} is no topic name: set {variable('dead_letter_suffix')} to a short "
+            "text of letters, digits, '.', '_' and '-'"
+        )
+    replicas, insync = settings.topic_replication_factor, settings.topic_min_insync_replicas
+    if replicas is not None and insync is not None and insync > replicas:
+        problems.append(
+            f"topic_min_insync_replicas ({insync}) is more than topic_replication_factor ({replicas}), so nothing "
+            f"could be published: set {variable('topic_min_insync_replicas')} to {replicas} or less"
+        )
+    return problems
