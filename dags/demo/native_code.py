@@ -49,17 +49,19 @@ class NativeCode(BaseModel):
 
 
 def assess_native_code(facts: DistributionFacts, distribution: Distribution) -> NativeCode:
-    """Look at every file that RECORD names; a file without a telling suffix is judged by its first bytes."""
+    """Look at every file that RECORD names and that is there; one without a telling suffix is judged by its first bytes."""
     extensions, windows_programs, size = 0, 0, 0
     libraries: list[str] = []
     programs: list[str] = []
     for file in recorded_files(distribution) or []:
-        if not (kind := _kind_of(file, Path(str(distribution.locate_file(file))))):
+        installed = Path(str(distribution.locate_file(file)))
+        # Some readers of RECORD leave out what is gone and some do not; what is gone is no code here.
+        if not installed.is_file() or not (kind := _kind_of(file, installed)):
             continue
         if kind == "windows program":
             windows_programs += 1
             continue
-        size += _size(Path(str(distribution.locate_file(file))))
+        size += installed.stat().st_size
         if kind == "extension":
             extensions += 1
         else:
@@ -93,13 +95,6 @@ def _first_bytes(installed: Path) -> bytes:
             return content.read(4)
     except OSError:
         return b""
-
-
-def _size(installed: Path) -> int:
-    try:
-        return installed.stat().st_size
-    except OSError:
-        return 0
 
 
 def _findings(facts: DistributionFacts, code: NativeCode) -> list[Finding]:

@@ -69,10 +69,10 @@ def test_launchers_for_windows_are_no_native_code_here(install: MakeDistribution
     assert codes(native) == ["windows-programs"]
 
 
-def test_a_file_that_is_gone_counts_by_its_name_alone(install: MakeDistribution) -> None:
+def test_a_file_that_is_gone_does_not_count(install: MakeDistribution) -> None:
     record = "made_up/_fast.cpython-311-x86_64-linux-gnu.so,,\nbin/gone,,\n"
     distribution = install(extra={"RECORD": record}, wheel=NATIVE_WHEEL)
 
     native = assess_native_code(read_facts(distribution), distribution)
 
-    assert (native.extensions, native.programs, native.size) == (1, (), 0)
+    assert (native.extensions, native.programs, native.size) == (0, (), 0)
