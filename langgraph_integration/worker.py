@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,6 +24,7 @@ from langgraph_integration.worker_settings import WorkerSettings
 from workflow_events.errors import ConfigurationError, WorkflowEventsError
 from workflow_events.retry import async_transport_retrying
 from workflow_events.settings import KafkaSettings
+from workflow_events.task_groups import first_error
 from workflow_events.transport import aio
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class WorkflowWorker:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
         """The worker at work, for a program that has more to do: it has joined the group on entry, and drains on exit."""
-        with _first_of_group():
+        with first_error():
             async with asyncio.TaskGroup() as tasks:
                 work = tasks.create_task(self.run(handle_signals=False))
                 ready = tasks.create_task(self._ready.wait())
@@ -172,7 +173,7 @@ class WorkflowWorker:
         return handler, consumer
 
     async def _work(self, handler: RequestHandler, consumer: AIOKafkaConsumer) -> None:
-        with _first_of_group():
+        with first_error():
             async with asyncio.TaskGroup() as tasks:
                 background = [
                     tasks.create_task(self._poll(consumer, handler, tasks)),
@@ -257,18 +258,6 @@ class WorkflowWorker:
                 await self._held.commit()
         except (CommitFailedError, WorkflowEventsError, TimeoutError) as error:
             log.warning("The last offsets are not committed, so their results will be published again: %s", error)
-
-
-@contextmanager
-def _first_of_group() -> Iterator[None]:
-    """Raises the first error of a task group as itself: the others are its consequences, or the same fault again."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
 
 
 def _ms(seconds: float) -> int:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from workflow_events.errors import WorkflowEventsError
+from workflow_events.errors import InvalidEventError, WorkflowEventsError
 from workflow_events.events import EventSource
+from workflow_events.identifiers import new_event_id
 from workflow_events.replies.async_reader import ReplyReader
-from workflow_events.requests import PreparedRequest, RequestOptions, cancel_message, prepare_request
+from workflow_events.replies.scatter import gather_replies
+from workflow_events.requests import (
+    PreparedRequest,
+    ReplyPartition,
+    RequestOptions,
+    cancel_message,
+    prepare_request,
+)
 from workflow_events.settings import KafkaSettings
+from workflow_events.task_groups import first_error
 from workflow_events.transport import aio
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from workflow_events.events import WorkflowResultEvent
     from workflow_events.pending import PendingRequest
+    from workflow_events.replies.gathering import WaitFor
     from workflow_events.wire import OutgoingMessage
 
 __all__ = ["AsyncWorkflowClient"]
@@ -37,13 +48,20 @@ class AsyncWorkflowClient:
     Args:
         settings: the environment's where None.
         source: what the events name as their source.
+        reply_partition: ``"by_correlation_id"`` has each answer sent to one partition, chosen by the request's id; only for
+            workers that honour a return address's partition, as ours do.
     """
 
     def __init__(
-        self, settings: KafkaSettings | None = None, *, source: EventSource | str = EventSource.FASTAPI
+        self,
+        settings: KafkaSettings | None = None,
+        *,
+        source: EventSource | str = EventSource.FASTAPI,
+        reply_partition: ReplyPartition | None = None,
     ) -> None:
         self.settings = settings or KafkaSettings()
         self.source = source
+        self.reply_partition = reply_partition
         self._resources = contextlib.AsyncExitStack()
         self._reader: ReplyReader | None = None
         self._producer: aio.Producer | None = None
@@ -122,6 +140,52 @@ class AsyncWorkflowClient:
             await self._publish(prepared.message, timeout)
             return (await expected.reply()).event
 
+    async def gather(
+        self,
+        workflow_id: str,
+        data: Sequence[Mapping[str, Any]],
+        *,
+        wait_for: WaitFor = "all",
+        timeout: float = 300.0,
+        return_partial_on_timeout: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> list[WorkflowResultEvent | None]:
+        """Ask many at once and gather the answers (pattern: Scatter-Gather, Enterprise Integration Patterns).
+
+        Args:
+            data: one request's input each.
+            wait_for: ``"all"`` answers of whatever status, the ``"first"`` success, or a number of successes. It ends
+                sooner when so many have failed that the number cannot be reached.
+            timeout: seconds from now to the deadline of all.
+            return_partial_on_timeout: what has come by the deadline is returned instead of an error.
+            on_progress: called with how many have answered, and of how many, whenever one has.
+            **options: see :class:`~workflow_events.requests.RequestOptions`, for all alike; ``workflow_run_id`` groups
+                them and is made up where left out.
+
+        Returns:
+            The results in the order of ``data``; None for those that were not waited for.
+
+        Raises:
+            InvalidEventError: an argument does not fit the event, or ``wait_for`` the number of requests.
+            TransportError: a request could not be published.
+            GatherTimeoutError: too few answers by the deadline; it has those that came.
+        """
+        if options.get("correlation_id") is not None:
+            raise InvalidEventError("gather() makes an id for each request; leave correlation_id out.")
+        options.setdefault("workflow_run_id", str(new_event_id()))
+        prepared = [self._prepare(workflow_id, one, timeout, options) for one in data]
+        with contextlib.ExitStack() as stack:
+            expected = [stack.enter_context(self._opened.expect(one.pending)) for one in prepared]
+            with first_error():
+                async with asyncio.TaskGroup() as publishing:
+                    for one in prepared:
+                        publishing.create_task(self._publish(one.message, timeout))
+            replies = await gather_replies(
+                expected, wait_for, return_partial_on_timeout=return_partial_on_timeout, on_progress=on_progress
+            )
+        return [reply.event if reply is not None else None for reply in replies]
+
     async def cancel(self, pending: PendingRequest) -> None:
         """Ask whichever worker has the run to stop it. Returns when the broker has the wish, not when the run has ended.
 
@@ -136,7 +200,14 @@ class AsyncWorkflowClient:
     ) -> PreparedRequest:
         cursor = self._opened.cursor()
         return prepare_request(
-            self.settings, workflow_id, data, cursor=cursor, timeout=timeout, source=self.source, **options
+            self.settings,
+            workflow_id,
+            data,
+            cursor=cursor,
+            timeout=timeout,
+            source=self.source,
+            reply_partition=self.reply_partition,
+            **options,
         )
 
     async def _publish(self, message: OutgoingMessage, timeout: float) -> None:

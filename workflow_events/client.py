@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from workflow_events.events import EventSource
 from workflow_events.replies.sync_reader import SyncReplyReader
-from workflow_events.requests import RequestOptions, cancel_message, prepare_request
+from workflow_events.requests import ReplyPartition, RequestOptions, cancel_message, prepare_request
 from workflow_events.settings import KafkaSettings
 from workflow_events.transport import blocking
 
@@ -36,16 +36,23 @@ class WorkflowClient:
     Args:
         settings: the environment's where None.
         source: what the events name as their source.
+        reply_partition: ``"by_correlation_id"`` has each answer sent to one partition, chosen by the request's id; only for
+            workers that honour a return address's partition, as ours do.
     """
 
     def __init__(
-        self, settings: KafkaSettings | None = None, *, source: EventSource | str = EventSource.FASTAPI
+        self,
+        settings: KafkaSettings | None = None,
+        *,
+        source: EventSource | str = EventSource.FASTAPI,
+        reply_partition: ReplyPartition | None = None,
     ) -> None:
         self.settings = settings or KafkaSettings()
         self.source = source
+        self.reply_partition = reply_partition
         self._lock = threading.Lock()
         self._producer: blocking.Producer | None = None
-        self._readers: dict[str, SyncReplyReader] = {}
+        self._readers: dict[tuple[str, int | None], SyncReplyReader] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +94,14 @@ class WorkflowClient:
         """
         cursor = self._reader(self.settings.workflow_results_topic).end_cursor()
         prepared = prepare_request(
-            self.settings, workflow_id, data, cursor=cursor, timeout=timeout, source=self.source, **options
+            self.settings,
+            workflow_id,
+            data,
+            cursor=cursor,
+            timeout=timeout,
+            source=self.source,
+            reply_partition=self.reply_partition,
+            **options,
         )
         self._publish(prepared.message, timeout)
         return prepared.pending
@@ -98,7 +112,7 @@ class WorkflowClient:
         Raises:
             ResultTimeoutError: none by the request's deadline.
         """
-        return self._reader(pending.reply_topic).wait(pending).event
+        return self._reader(pending.reply_topic, pending.reply_partition).wait(pending).event
 
     def request(
         self,
@@ -131,6 +145,7 @@ class WorkflowClient:
             producer = self._producer
         blocking.send(producer, message, timeout)
 
-    def _reader(self, topic: str) -> SyncReplyReader:
+    def _reader(self, topic: str, partition: int | None = None) -> SyncReplyReader:
         with self._lock:
-            return self._readers.setdefault(topic, SyncReplyReader(self.settings, topic))
+            fresh = SyncReplyReader(self.settings, topic, partition=partition)
+            return self._readers.setdefault((topic, partition), fresh)

@@ -12,6 +12,7 @@
     │   ├── MessageTooLargeError
     │   └── DeliveryError
     ├── ResultTimeoutError (TimeoutError)     .pending  .read_to
+    │   └── GatherTimeoutError                .missing  .results
     ├── ResultUnavailableError
     └── WorkflowResultError                   .event  .error_type  .error_message  .retryable
         ├── WorkflowFailedError               status "failure": it ran and says no
@@ -27,7 +28,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from workflow_events.events import WorkflowResultEvent
     from workflow_events.pending import PendingRequest
@@ -37,6 +38,7 @@ __all__ = [
     "BrokerUnavailableError",
     "ConfigurationError",
     "DeliveryError",
+    "GatherTimeoutError",
     "InvalidEventError",
     "MessageTooLargeError",
     "ResultTimeoutError",
@@ -137,6 +139,44 @@ class ResultTimeoutError(WorkflowEventsError, TimeoutError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild_timeout, (type(self), self.pending, self.read_to, self.cause))
+
+
+class GatherTimeoutError(ResultTimeoutError):
+    """Too few of many requests were answered before the deadline.
+
+    Attributes:
+        missing: the requests without an answer.
+        results: the answers that came, in the order of the requests; None for the missing.
+    """
+
+    def __init__(
+        self,
+        missing: Sequence[PendingRequest],
+        results: Sequence[WorkflowResultEvent | None],
+        *,
+        read_to: Mapping[int, int] | None = None,
+        cause: str | None = None,
+    ) -> None:
+        self.missing = list(missing)
+        self.results = list(results)
+        super().__init__(self.missing[0], read_to=read_to, cause=cause)
+
+    def _describe(self) -> str:
+        others = f", {len(self.missing) - 1} others are missing too" if len(self.missing) > 1 else ""
+        answered = len(self.results) - len(self.missing)
+        return f"{answered} of {len(self.results)} requests were answered in time{others}. {super()._describe()}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_gather_timeout, (self.missing, self.results, self.read_to, self.cause))
+
+
+def _rebuild_gather_timeout(
+    missing: list[PendingRequest],
+    results: list[WorkflowResultEvent | None],
+    read_to: dict[int, int],
+    cause: str | None,
+) -> GatherTimeoutError:
+    return GatherTimeoutError(missing, results, read_to=read_to, cause=cause)
 
 
 def _rebuild_timeout(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from pydantic import ValidationError
 
@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from workflow_events.replies.cursor import Cursor
     from workflow_events.settings import KafkaSettings
 
-__all__ = ["PreparedRequest", "RequestOptions", "cancel_message", "prepare_request"]
+__all__ = ["PreparedRequest", "ReplyPartition", "RequestOptions", "cancel_message", "prepare_request"]
+
+
+ReplyPartition = Literal["by_correlation_id"]
+"""Ask for the answer in one partition, chosen by the id, so that a waiter reads a P-th of the topic. Only for workers that answer
+at the whole return address, as ours do; an answer in another partition is not seen."""
 
 
 class RequestOptions(TypedDict, total=False):
@@ -67,6 +72,7 @@ def prepare_request(
     cursor: Cursor,
     timeout: float,
     source: EventSource | str,
+    reply_partition: ReplyPartition | None = None,
     now: datetime | None = None,
     **options: Unpack[RequestOptions],
 ) -> PreparedRequest:
@@ -77,6 +83,7 @@ def prepare_request(
         cursor: the reply cursor, taken before this call.
         timeout: seconds from now to the deadline.
         source: who asks.
+        reply_partition: see :data:`ReplyPartition`.
         now: the clock, for tests.
         **options: see :class:`RequestOptions`.
 
@@ -106,7 +113,8 @@ def prepare_request(
         )
     except ValidationError as error:
         raise InvalidEventError(f"The request cannot be made: {explain(error)}.") from error
-    reply_to = ReturnAddress(settings.workflow_results_topic)
+    partition = None if reply_partition is None else event_id.int % max(1, len(cursor))
+    reply_to = ReturnAddress(settings.workflow_results_topic, partition)
     return PreparedRequest(
         message=request_message(event, topic=settings.workflow_events_topic, reply_to=reply_to),
         pending=PendingRequest(
@@ -116,7 +124,7 @@ def prepare_request(
             attempt=attempt,
             reply_topic=reply_to.topic,
             reply_partition=reply_to.partition,
-            reply_cursor=dict(cursor),
+            reply_cursor=dict(cursor) if partition is None else {partition: cursor.get(partition, 0)},
             deadline=deadline,
             thread_id=thread_id,
         ),

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Self
 from workflow_events.errors import BrokerUnavailableError, ResultTimeoutError, TransportError, WorkflowEventsError
 from workflow_events.replies.catch_up import CatchUp
 from workflow_events.replies.correlator import Correlator
-from workflow_events.replies.cursor import is_behind
+from workflow_events.replies.cursor import is_behind, reading_from
 from workflow_events.replies.tail import Tail
 from workflow_events.replies.window import RecentRecords
+from workflow_events.task_groups import first_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -174,7 +175,8 @@ class ReplyReader:
         self._catch_up.leave(waiter)
 
     def _look_back(self, waiter: Waiter, done: Callable[[], None]) -> None:
-        cursor, positions = waiter.pending.reply_cursor, self._tail.positions
+        pending, positions = waiter.pending, self._tail.positions
+        cursor = reading_from(pending.reply_cursor, pending.reply_partition, positions)
         behind = is_behind(cursor, positions)
         # Ahead of the reader, the cursor may also lie beyond the log's end, in a topic that was made anew since.
         if (behind and not self._recent.covers(cursor)) or is_behind(positions, cursor):
@@ -204,12 +206,13 @@ class ReplyReader:
     async def _run(self) -> None:
         failure: WorkflowEventsError | None = None
         try:
-            async with asyncio.TaskGroup() as tasks:
-                scanning = tasks.create_task(self._catch_up.run(), name=f"reply-catch-up:{self.topic}")
-                await self._tail.run()
-                scanning.cancel()
-        except* TransportError as group:
-            failure = _first(group)
+            with first_error():
+                async with asyncio.TaskGroup() as tasks:
+                    scanning = tasks.create_task(self._catch_up.run(), name=f"reply-catch-up:{self.topic}")
+                    await self._tail.run()
+                    scanning.cancel()
+        except TransportError as error:
+            failure = error
         finally:
             self.closing = True
             self._failure = failure or WorkflowEventsError(
@@ -285,8 +288,3 @@ class Expectation:
         """Called when everything that was in the log at the start of the wait has been looked at."""
         if self._past is not None and not self._past.done():
             self._past.set_result(None)
-
-
-def _first(group: BaseExceptionGroup[TransportError]) -> TransportError:
-    error = group.exceptions[0]
-    return error if isinstance(error, TransportError) else _first(error)

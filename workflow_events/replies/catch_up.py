@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from aiokafka import TopicPartition
 
 from workflow_events.replies import topic_log
-from workflow_events.replies.cursor import clamp_all, reached
+from workflow_events.replies.cursor import clamp_all, reached, reading_from
 from workflow_events.retry import async_transport_retrying
 
 if TYPE_CHECKING:
@@ -91,7 +91,10 @@ class CatchUp:
         async with topic_log.open_log(self._settings, topic) as consumer:
             first = await topic_log.beginning(consumer, topic, stop)
             last = await topic_log.end(consumer, topic, stop)
-            clamped = clamp_all((waiter.pending.reply_cursor for waiter in waiters), first, last)
+            cursors = (
+                reading_from(waiter.pending.reply_cursor, waiter.pending.reply_partition, stop) for waiter in waiters
+            )
+            clamped = clamp_all(cursors, first, last)
             if said := clamped.describe(topic):
                 logger.warning("catching up for %d waiters: %s", len(waiters), said)
             stop = {partition: min(offset, last[partition]) for partition, offset in stop.items()}

@@ -27,6 +27,14 @@ Cursor = Mapping[int, int]
 """``{partition: first offset to read}``"""
 
 
+def reading_from(cursor: Cursor, only: int | None, positions: Cursor) -> Cursor:
+    """The cursor, for a reader of all partitions, of one who waits in the partition ``only``.
+
+    What other partitions hold is none of its business, and counts as read.
+    """
+    return cursor if only is None else {**positions, only: cursor.get(only, 0)}
+
+
 def is_behind(cursor: Cursor, positions: Cursor) -> bool:
     """Whether a reader at ``positions`` has passed records that the cursor's owner has yet to see."""
     return any(cursor.get(partition, 0) < position for partition, position in positions.items())

@@ -29,12 +29,16 @@ _MAX_RECORDS = 1000
 class SyncLog:
     """A consumer of one topic that connects when first used. Seconds are time-outs.
 
+    Args:
+        partition: read this one alone; all where None.
+
     Every method raises ``TransportError`` where the broker cannot be asked or refuses.
     """
 
-    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+    def __init__(self, settings: KafkaSettings, topic: str, partition: int | None = None) -> None:
         self.settings = settings
         self.topic = topic
+        self.partition = partition
         self._consumer: KafkaConsumer | None = None
 
     @property
@@ -67,8 +71,9 @@ class SyncLog:
             consumer.close(autocommit=False, timeout_ms=0)
 
     def partitions(self, seconds: float) -> list[int]:
-        """The topic's partitions, as far as the client knows."""
-        return sorted(self.connect(seconds).partitions_for_topic(self.topic) or ())
+        """The partitions to read, as far as the client knows of them."""
+        known = self.connect(seconds).partitions_for_topic(self.topic) or set()
+        return sorted(known if self.partition is None else known & {self.partition})
 
     def beginning(self, seconds: float) -> dict[int, int]:
         """The first offset that is left in each partition."""

@@ -59,6 +59,7 @@ class SyncReplyReader:
     """Reads one reply topic for the threads that wait for a result there. Connects when first used.
 
     Args:
+        partition: read this one alone, for requests that name it in their return address; all where None.
         poll_interval: seconds that one poll may take; a poll returns at once when there is something.
         window_bytes: bound on the memory for records that were read and may be asked for later.
     """
@@ -68,13 +69,15 @@ class SyncReplyReader:
         settings: KafkaSettings,
         topic: str,
         *,
+        partition: int | None = None,
         poll_interval: float = _POLL_SECONDS,
         window_bytes: int = _WINDOW_BYTES,
     ) -> None:
         self.settings = settings
         self.topic = topic
+        self.partition = partition
         self.poll_interval = poll_interval
-        self._log = SyncLog(settings, topic)
+        self._log = SyncLog(settings, topic, partition)
         # The lock guards all below; who leads holds the log, and lets go of the lock while the network is waited for.
         self._turn = threading.Condition()
         self._leading = False

@@ -12,6 +12,7 @@ from workflow_events.replies.cursor import (
     from_times,
     is_behind,
     reached,
+    reading_from,
 )
 
 CURSORS = st.dictionaries(st.integers(0, 4), st.integers(0, 50), max_size=5)
@@ -108,3 +109,10 @@ def test_one_cursor_beyond_the_log_is_not_hidden_by_another_within_it() -> None:
     assert clamped.start == {0: 4}
     assert (clamped.lost, clamped.rewound) == ((0,), (0,))
     assert clamp_all([{0: 8}, {0: 50}], {0: 0}, {0: 10}).start == {0: 0}
+
+
+def test_who_waits_in_one_partition_is_behind_only_there() -> None:
+    positions = {0: 50, 1: 60}
+    assert not is_behind(reading_from({1: 60}, 1, positions), positions)
+    assert is_behind(reading_from({1: 59}, 1, positions), positions)
+    assert reading_from({0: 1}, None, positions) == {0: 1}

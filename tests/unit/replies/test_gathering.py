@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workflow_events import InvalidEventError, ResultStatus, WorkflowResultEvent
+from workflow_events.replies.gathering import Gathering, WaitFor
+from workflow_events.replies.records import RecordPosition, Reply
+
+
+def reply(status: str = "success") -> Reply:
+    event = WorkflowResultEvent(
+        correlation_id=uuid4(), workflow_id="w", workflow_run_id="r", status=ResultStatus(status)
+    )
+    return Reply(event, RecordPosition("t", 0, 0), 1)
+
+
+def test_all_waits_for_every_answer_and_keeps_their_order() -> None:
+    gathering, late, early = Gathering(2), reply(), reply("error")
+    gathering.add(1, early)
+    assert (gathering.done, gathering.missing) == (False, [0])
+    gathering.add(0, late)
+    assert gathering.replies == [late, early]
+    assert gathering.done
+    assert gathering.satisfied
+
+
+def test_first_is_the_first_success() -> None:
+    gathering = Gathering(3, "first")
+    gathering.add(2, reply("failure"))
+    assert not gathering.done
+    gathering.add(0, reply())
+    assert (gathering.done, gathering.satisfied, gathering.answered) == (True, True, 2)
+
+
+def test_a_quorum_that_can_no_longer_be_reached_ends_the_wait() -> None:
+    gathering = Gathering(3, 2)
+    gathering.add(0, reply("error"))
+    assert not gathering.done
+    gathering.add(1, reply("error"))
+    assert (gathering.done, gathering.satisfied) == (True, False)
+
+
+def test_a_second_answer_to_one_request_is_not_counted() -> None:
+    gathering, first = Gathering(2, 2), reply()
+    gathering.add(0, first)
+    gathering.add(0, reply())
+    assert (gathering.succeeded, gathering.replies[0]) == (1, first)
+
+
+def test_nothing_asked_is_all_answered() -> None:
+    assert Gathering(0).done
+
+
+@pytest.mark.parametrize("wait_for", ["some", 0, -1, True, 4, 1.5], ids=str)
+def test_what_cannot_be_waited_for_is_refused(wait_for: WaitFor) -> None:
+    with pytest.raises(InvalidEventError):
+        Gathering(3, wait_for)
+
+
+@given(st.data(), st.integers(1, 8))
+def test_it_is_done_exactly_when_no_further_answer_can_change_the_verdict(data: st.DataObject, count: int) -> None:
+    wait_for: WaitFor = data.draw(st.sampled_from(["all", "first", *range(1, count + 1)]))
+    order = data.draw(st.permutations(range(count)))
+    statuses = data.draw(st.lists(st.sampled_from(["success", "error"]), min_size=count, max_size=count))
+    gathering = Gathering(count, wait_for)
+    needed = {"all": count, "first": 1}.get(wait_for, wait_for) if isinstance(wait_for, str) else wait_for
+    for position, index in enumerate(order):
+        good = sum(statuses[seen] == "success" for seen in order[:position])
+        left = count - position
+        over = False if wait_for == "all" else good >= needed or good + left < needed
+        assert gathering.done == over
+        gathering.add(index, reply(statuses[index]))
+    assert gathering.done
+    assert gathering.satisfied == (wait_for == "all" or statuses.count("success") >= needed)
