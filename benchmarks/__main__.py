@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import catching_up, latency, matching, synchronous, waiters
+from benchmarks import catching_up, latency, matching, synchronous, waiters, working
 from benchmarks.measuring import Figure
 from workflow_events import KafkaSettings
 from workflow_events.testing.apache_kafka import ApacheKafka
@@ -31,6 +31,7 @@ SUITE: dict[str, Measure] = {
     "waiters": waiters.measure,
     "catch-up": catching_up.measure,
     "sync": synchronous.measure,
+    "worker": working.measure,
 }
 PACKAGES = ("workflow-events", "aiokafka", "kafka-python", "pydantic")
 
