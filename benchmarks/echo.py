@@ -24,10 +24,7 @@ async def _serve(settings: KafkaSettings, ready: Event) -> None:
         batches = await consumer.getmany(timeout_ms=1000)
         for record in (record for batch in batches.values() for record in batch):
             address = wire.return_address_in(record.headers)
-            if address is None:
-                # The baseline's ping: bytes back as they came.
-                await producer.send(settings.workflow_results_topic, record.value, key=record.key)
-                continue
+            assert address is not None
             event = wire.decode_event(record.value)
             result = WorkflowResultEvent(
                 correlation_id=event.event_id,
