@@ -13,7 +13,6 @@ from workflow_events.events import (
     EventSource,
     EventType,
     WorkflowEvent,
-    WorkflowEventMetadata,
     WorkflowEventPayload,
 )
 from workflow_events.identifiers import new_event_id
@@ -105,8 +104,9 @@ def prepare_request(
             source=source,
             workflow_id=workflow_id,
             workflow_run_id=options.get("workflow_run_id") or str(event_id),
-            payload=WorkflowEventPayload(data=dict(data), graph=options.get("graph")),
-            metadata=WorkflowEventMetadata.model_validate(options.get("metadata") or {}),
+            # As plain dicts: validating the whole at once costs half of validating its parts and then it.
+            payload={"data": data, "graph": options.get("graph")},
+            metadata=options.get("metadata") or {},
             deadline=deadline,
             attempt=attempt,
             thread_id=thread_id,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -85,27 +86,29 @@ def correlation_key(correlation_id: UUID) -> bytes:
 
 def request_message(event: WorkflowEvent, *, topic: str, reply_to: ReturnAddress | None = None) -> OutgoingMessage:
     """A request, keyed by its thread so that one thread's requests meet in one partition and so in one worker."""
-    headers = _headers(event.event_id, event.event_type, event.source, event.timestamp.isoformat())
+    id_key = correlation_key(event.event_id)
+    headers = _headers(id_key, event.event_type, event.source, event.timestamp)
     if reply_to is not None:
         headers.append((HEADER_REPLY_TOPIC, reply_to.topic.encode()))
         if reply_to.partition is not None:
             headers.append((HEADER_REPLY_PARTITION, str(reply_to.partition).encode()))
-    key = event.thread_id or str(event.event_id)
-    return OutgoingMessage(topic=topic, value=_encode(event), key=key.encode(), headers=headers)
+    key = id_key if event.thread_id is None else event.thread_id.encode()
+    return OutgoingMessage(topic=topic, value=_encode(event), key=key, headers=headers)
 
 
 def event_message(event: WorkflowEvent, *, topic: str) -> OutgoingMessage:
     """Any other event, keyed by its own id."""
-    headers = _headers(event.event_id, event.event_type, event.source, event.timestamp.isoformat())
-    return OutgoingMessage(topic=topic, value=_encode(event), key=correlation_key(event.event_id), headers=headers)
+    key = correlation_key(event.event_id)
+    headers = _headers(key, event.event_type, event.source, event.timestamp)
+    return OutgoingMessage(topic=topic, value=_encode(event), key=key, headers=headers)
 
 
 def result_message(
     result: WorkflowResultEvent, *, topic: str, partition: int | None = None, source: str = "langgraph"
 ) -> OutgoingMessage:
     """The answer to a request, keyed by its correlation id."""
-    headers = _headers(result.correlation_id, EventType.WORKFLOW_RESULT, source, result.timestamp.isoformat())
     key = correlation_key(result.correlation_id)
+    headers = _headers(key, EventType.WORKFLOW_RESULT, source, result.timestamp)
     return OutgoingMessage(topic=topic, value=_encode(result), key=key, headers=headers, partition=partition)
 
 
@@ -169,15 +172,14 @@ def return_address_in(headers: Headers) -> ReturnAddress | None:
     return ReturnAddress(topic, partition) if topic else None
 
 
-def _headers(event_id: UUID, event_type: str, source: str, time: str) -> list[tuple[str, bytes]]:
-    key = correlation_key(event_id)
+def _headers(key: bytes, event_type: str, source: str, time: datetime) -> list[tuple[str, bytes]]:
     return [
         (HEADER_CORRELATION_ID, key),
         ("ce_id", key),
         ("ce_source", f"/{source}".encode()),
         ("ce_type", event_type.encode()),
         ("ce_specversion", _CE_SPECVERSION),
-        ("ce_time", time.encode()),
+        ("ce_time", time.isoformat().encode()),
         (HEADER_CONTENT_TYPE, _CONTENT_TYPE),
         (HEADER_PROTOCOL_VERSION, _PROTOCOL_VERSION),
         *tracing.inject(),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from workflow_events.errors import BrokerUnavailableError, ResultTimeoutError, TransportError, WorkflowEventsError
 from workflow_events.replies.catch_up import CatchUp
@@ -177,6 +177,9 @@ class ReplyReader:
     def _look_back(self, waiter: Waiter, done: Callable[[], None]) -> None:
         pending, positions = waiter.pending, self._tail.positions
         cursor = reading_from(pending.reply_cursor, pending.reply_partition, positions)
+        if cursor == positions:
+            done()
+            return
         behind = is_behind(cursor, positions)
         # Ahead of the reader, the cursor may also lie beyond the log's end, in a topic that was made anew since.
         if (behind and not self._recent.covers(cursor)) or is_behind(positions, cursor):
@@ -235,15 +238,14 @@ class ReplyReader:
 class Expectation:
     """One waiter of a :class:`ReplyReader`: registered while its ``with`` block lasts."""
 
-    __slots__ = ("_future", "_past", "_reader", "pending", "waiter")
+    __slots__ = ("_future", "_late", "_reader", "pending", "waiter")
 
     def __init__(self, reader: ReplyReader, pending: PendingRequest) -> None:
         self.pending = pending
         self.waiter: Waiter | None = None
         self._reader = reader
-        loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[Reply] = loop.create_future()
-        self._past: asyncio.Future[None] | None = loop.create_future() if pending.remaining() <= 0 else None
+        self._future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._late = pending.remaining() <= 0
 
     def __enter__(self) -> Self:
         self.waiter = self._reader.admit(self)
@@ -264,15 +266,13 @@ class Expectation:
             ResultTimeoutError: none by the deadline.
             TransportError: the reader could not begin, for a reason that waiting does not mend.
         """
-        seconds = self.pending.remaining()
-        if self._past is None:
-            await asyncio.wait({self._future}, timeout=max(0.0, seconds))
-        else:
-            either: list[asyncio.Future[Any]] = [self._future, self._past]
-            await asyncio.wait(either, timeout=_LATE_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        if self._future.done():
-            return self._future.result()
-        raise ResultTimeoutError(self.pending, read_to=self._reader.cursor(), cause=self._reader.trouble())
+        seconds = _LATE_LOOK_SECONDS if self._late else max(0.0, self.pending.remaining())
+        # A timer of our own: asyncio's time-outs cost a task's worth of bookkeeping for each of many thousand waiters.
+        timer = self._future.get_loop().call_later(seconds, self._give_up)
+        try:
+            return await self._future
+        finally:
+            timer.cancel()
 
     def deliver(self, reply: Reply) -> None:
         """Called by the correlator."""
@@ -286,5 +286,11 @@ class Expectation:
 
     def past_is_read(self) -> None:
         """Called when everything that was in the log at the start of the wait has been looked at."""
-        if self._past is not None and not self._past.done():
-            self._past.set_result(None)
+        if self._late:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if not self._future.done():
+            self._future.set_exception(
+                ResultTimeoutError(self.pending, read_to=self._reader.cursor(), cause=self._reader.trouble())
+            )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["Producer", "map_errors", "new_consumer", "send", "start_consumer", "start_producer"]
 
 logger = logging.getLogger(__name__)
+
+_UNLIMITED: nullcontext[None] = nullcontext()
 
 _Client = TypeVar("_Client", bound=AIOKafkaConsumer | AIOKafkaProducer)
 
@@ -188,7 +190,9 @@ async def send(producer: Producer, message: OutgoingMessage, timeout: float | No
             await producer.look_ups.wait(message.topic, min(TOPIC_PATIENCE, limit))
         check_partition(settings, message, producer.client.cluster.partitions_for_topic(message.topic))
         try:
-            async with asyncio.timeout(watch.remaining()):
+            # The producer itself gives up after request_timeout.
+            within = asyncio.timeout(watch.remaining()) if limit < settings.request_timeout else _UNLIMITED
+            async with within:
                 return await producer.send_and_wait(
                     message.topic,
                     value=message.value,
