@@ -67,7 +67,7 @@ def test_it_is_done_exactly_when_no_further_answer_can_change_the_verdict(data: 
     order = data.draw(st.permutations(range(count)))
     statuses = data.draw(st.lists(st.sampled_from(["success", "error"]), min_size=count, max_size=count))
     gathering = Gathering(count, wait_for)
-    needed = {"all": count, "first": 1}.get(wait_for, wait_for) if isinstance(wait_for, str) else wait_for
+    needed = wait_for if isinstance(wait_for, int) else {"all": count, "first": 1}[wait_for]
     for position, index in enumerate(order):
         good = sum(statuses[seen] == "success" for seen in order[:position])
         left = count - position
