@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
-from airflow.sdk.exceptions import AirflowSensorTimeout
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTimeout
 
 from airflow_integration import options
 from airflow_integration.connection import DEFAULT_CONN_ID
@@ -41,7 +41,7 @@ class WorkflowResultSensor(BaseSensorOperator):
         topic: the topic of the result, beside ``correlation_id``; the settings' where None.
         deferrable: whether to wait in the triggerer; ``[operators] default_deferrable`` where None. Otherwise ``mode``
             decides: ``poke`` waits in the worker slot, without sleeping between looks; ``reschedule`` looks every
-            ``poke_interval`` seconds.
+            ``poke_interval`` seconds, or as often as Airflow can start a task anew (10 s by default).
         inline_result_limit: as :class:`~airflow_integration.operator.WorkflowOperator` has it.
         workflow_events_conn_id: the Airflow connection, of type ``workflow_events`` or ``kafka``.
         **kwargs: of Airflow's sensors. The wait ends at ``timeout`` or at the pending request's deadline, whichever is
@@ -90,7 +90,7 @@ class WorkflowResultSensor(BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Wait here or in the triggerer."""
         if not self.deferrable:
-            return super().execute(context)
+            return self._execute_here(context)
         with self._poller() as poller:
             pending = self._pending(poller, context)
         return defer_until_result(
@@ -100,6 +100,17 @@ class WorkflowResultSensor(BaseSensorOperator):
             inline_result_limit=self.inline_result_limit,
             method_name="execute_complete",
         )
+
+    def _execute_here(self, context: Context) -> Any:
+        try:
+            return super().execute(context)
+        except AirflowRescheduleException as again:
+            # Airflow fails a task that it starts anew before it has noted the first process's exit, after a reschedule as
+            # after a deferral; see airflow_integration.settling.
+            settled = options.heartbeat_interval() + options.settle_margin()
+            soonest = datetime.now(tz=UTC) + timedelta(seconds=settled)
+            again.reschedule_date = max(again.reschedule_date, soonest)
+            raise
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """Wait for the result to the end (``poke``), or look whether it is there (``reschedule``)."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -63,9 +64,12 @@ def test_in_reschedule_mode_it_looks_and_frees_the_slot(
     with responder.paused():
         pending = client.submit("w", {})
         task = sensor(conn_id, pending=pending.to_json(), mode="reschedule", poke_interval=1)
-        with pytest.raises(AirflowRescheduleException):
+        with pytest.raises(AirflowRescheduleException) as caught:
             execute(task, context())
     client.wait(pending)
+
+    # Not before Airflow has taken note of the exit, whatever the poke interval.
+    assert 8 < (caught.value.reschedule_date - datetime.now(tz=UTC)).total_seconds() <= 10
 
     assert execute(task, context()) == {"echo": {}}
 
