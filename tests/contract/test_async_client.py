@@ -63,7 +63,7 @@ async def test_a_result_that_was_there_before_anybody_waited_is_found(
     # Given requests whose results have come, and whose client is gone
     async with respond(kafka_settings), AsyncWorkflowClient(kafka_settings) as client:
         pending = [await client.submit("w", {"n": n}, timeout=60) for n in range(20)]
-        await client.wait(pending[-1])
+        await asyncio.gather(*map(client.wait, pending))
     # When another process takes up what was written down
     taken_up = [PendingRequest.from_json(request.to_json()) for request in pending]
     async with AsyncWorkflowClient(kafka_settings) as client:

@@ -145,7 +145,8 @@ def test_a_missing_client_certificate_is_named(tmp_path: Path) -> None:
 
 
 def test_the_clients_debug_logs_show_no_credentials(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+    for client in ("kafka", "aiokafka"):
+        caplog.set_level(logging.DEBUG, client)
     KafkaSettings(security_protocol="SASL_PLAINTEXT", **SASL).for_kafka_python()
 
     class SaslAuthenticateRequest:
