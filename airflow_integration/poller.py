@@ -63,7 +63,7 @@ class WorkflowResultPoller:
         self.topic = topic or self.settings.workflow_results_topic
         self.timeout = timeout
         self.poll_interval = poll_interval
-        self._readers: dict[str, SyncReplyReader] = {}
+        self._readers: dict[tuple[str, int | None], SyncReplyReader] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -127,7 +127,7 @@ class WorkflowResultPoller:
             ResultTimeoutError: none by the request's deadline; the message names id, topic and cursor.
             TransportError: the broker refuses, or the topic does not exist.
         """
-        return self._reader(pending.reply_topic).wait(pending).event
+        return self._reader(pending.reply_topic, pending.reply_partition).wait(pending).event
 
     def _start(self, correlation_id: UUID, now: datetime) -> datetime:
         asked = timestamp_of(correlation_id)
@@ -135,12 +135,14 @@ class WorkflowResultPoller:
             return now - timedelta(seconds=self.settings.look_back)
         return asked - timedelta(seconds=self.settings.clock_margin)
 
-    def _reader(self, topic: str) -> SyncReplyReader:
+    def _reader(self, topic: str, partition: int | None = None) -> SyncReplyReader:
         from workflow_events.replies.sync_reader import SyncReplyReader  # noqa: PLC0415 - brings in a Kafka client
 
-        if topic not in self._readers:
-            self._readers[topic] = SyncReplyReader(self.settings, topic)
-        return self._readers[topic]
+        if (topic, partition) not in self._readers:
+            self._readers[topic, partition] = SyncReplyReader(
+                self.settings, topic, partition=partition, poll_interval=self.poll_interval
+            )
+        return self._readers[topic, partition]
 
 
 def _settings(settings: KafkaSettings | None, bootstrap_servers: str | None) -> KafkaSettings:
