@@ -19,9 +19,15 @@ from workflow_events import (
     ResultUnavailableError,
     TopicNotFoundError,
     WorkflowClient,
+    WorkflowResultEvent,
+    wire,
 )
 from workflow_events.replies.records import RecordPosition
 from workflow_events.replies.sync_reader import SyncReplyReader
+from workflow_events.testing.apache_kafka import ApacheKafka
+from workflow_events.testing.embedded import EmbeddedBroker
+from workflow_events.testing.new_topics import settings_with_new_topics
+from workflow_events.transport import blocking
 
 
 @pytest.fixture
@@ -132,3 +138,46 @@ def test_a_cursor_from_before_the_topic_was_made_anew_still_finds_the_result(
         # Then the result is found and the oddity is said
         assert client.wait(beyond).result == {"echo": {"n": 1}}
     assert "made anew" in caplog.text
+
+
+def test_a_waiter_ends_at_its_deadline_with_the_broker_gone_and_says_so() -> None:
+    # Given a client that has asked, and a broker that is killed
+    with EmbeddedBroker() as broker:
+        settings = settings_with_new_topics(broker.bootstrap_servers)
+        with WorkflowClient(settings) as client:
+            pending = client.submit("w", {}, timeout=4)
+            broker.kill()
+            # When it waits
+            with pytest.raises(ResultTimeoutError) as caught:
+                client.wait(pending)
+            # Then it ends in time
+            assert -1 < pending.remaining() <= 0
+    assert str(pending.correlation_id) in str(caught.value)
+
+
+def test_a_waiter_does_not_notice_a_broker_that_dies_and_comes_back() -> None:
+    # Given a waiter in a thread of its own
+    with ApacheKafka() as broker, ThreadPoolExecutor(1) as pool:
+        settings = settings_with_new_topics(broker.bootstrap_servers)
+        with WorkflowClient(settings) as client:
+            pending = client.submit("w", {"n": 1}, timeout=100)
+            waiting = pool.submit(client.wait, pending)
+            # When the broker is killed and started again, and only then the answer comes
+            broker.kill()
+            broker.restart()
+            with closing_producer(settings) as producer:
+                result = WorkflowResultEvent(
+                    correlation_id=pending.correlation_id, workflow_id="w", workflow_run_id="r", result={"n": 1}
+                )
+                blocking.send(producer, wire.result_message(result, topic=settings.workflow_results_topic), 30)
+            # Then the waiter has it
+            assert waiting.result(90).result == {"n": 1}
+
+
+@contextlib.contextmanager
+def closing_producer(settings: KafkaSettings) -> Iterator[blocking.Producer]:
+    producer = blocking.new_producer(settings)
+    try:
+        yield producer
+    finally:
+        producer.close(timeout=10)

@@ -65,11 +65,7 @@ class CatchUp:
         self._joined.pop(waiter, None)
 
     async def run(self) -> None:
-        """Scan whenever somebody has joined, until cancelled.
-
-        Raises:
-            TransportError: the broker refuses in a way that no retry mends.
-        """
+        """Scan whenever somebody has joined, until cancelled. A scan that fails is tried again while somebody waits."""
         while True:
             await self._wanted.wait()
             await asyncio.sleep(_GATHER_SECONDS)
@@ -77,7 +73,7 @@ class CatchUp:
             joined, self._joined = self._joined, {}
             try:
                 async for attempt in async_transport_retrying(timeout=math.inf):
-                    with attempt:
+                    with attempt, topic_log.taken_as_passing():
                         await self._scan([waiter for waiter in joined if self._correlator.is_waiting(waiter)])
             finally:
                 for done in joined.values():

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kafka import TopicPartition
+from tenacity import Retrying, retry_if_result, stop_before_delay, wait_fixed
 
 from workflow_events.errors import TopicNotFoundError
 from workflow_events.replies.cursor import from_times
 from workflow_events.transport import blocking
+from workflow_events.transport.timing import TOPIC_PATIENCE, TOPIC_POLL
 
 if TYPE_CHECKING:
     from kafka import KafkaConsumer
@@ -55,7 +57,7 @@ class SyncLog:
                 metadata_max_age_ms=_METADATA_MAX_AGE_MS,
                 fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
             )
-            if not consumer.partitions_for_topic(self.topic):
+            if not _patiently(min(TOPIC_PATIENCE, seconds))(consumer.partitions_for_topic, self.topic):
                 consumer.close()
                 raise TopicNotFoundError(
                     f"Topic {self.topic!r} does not exist at {self.settings.bootstrap_servers}. Create it with "
@@ -133,3 +135,13 @@ class SyncLog:
 
     def _ms(self, seconds: float) -> int:
         return max(1, int(min(seconds, self.settings.request_timeout) * 1000))
+
+
+def _patiently(seconds: float) -> Retrying:
+    """Asks again while the answer is empty: a topic that was made a moment ago is not known to every broker at once."""
+    return Retrying(
+        retry=retry_if_result(lambda found: not found),
+        stop=stop_before_delay(seconds),
+        wait=wait_fixed(TOPIC_POLL),
+        retry_error_callback=lambda _: None,
+    )

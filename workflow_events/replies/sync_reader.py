@@ -306,6 +306,9 @@ class SyncReplyReader:
         except TransportError as error:
             self._trouble = str(error).rstrip(".")
             self._log.disconnect()
+            if self._positions and not error.retryable:
+                # It has been read before: brokers that come back may for a while not know their topics.
+                raise BrokerUnavailableError(str(error)) from error
             raise
 
 

@@ -10,9 +10,10 @@ import asyncio
 import logging
 import math
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from workflow_events.errors import BrokerUnavailableError, TransportError
+from workflow_events.errors import TransportError
 from workflow_events.replies import topic_log
 from workflow_events.replies.cursor import advance, clamp
 from workflow_events.retry import async_transport_retrying
@@ -111,9 +112,8 @@ class Tail:
             if clock() - began > _HEALTHY_SECONDS:
                 logger.warning("lost the reply topic, reading on from where it was: %s", error)
                 return
-            if self._started and not error.retryable:
-                raise BrokerUnavailableError(str(error)) from error
-            raise
+            with topic_log.taken_as_passing() if self._started else nullcontext():
+                raise
 
     async def _session(self) -> None:
         async with topic_log.open_log(self._settings, self._topic) as consumer:

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
 
+from workflow_events.errors import BrokerUnavailableError, TransportError
 from workflow_events.transport import aio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from aiokafka import AIOKafkaConsumer
 
     from workflow_events.replies.cursor import Cursor
     from workflow_events.settings import KafkaSettings
 
-__all__ = ["assign_at", "beginning", "end", "open_log", "partitions"]
+__all__ = ["assign_at", "beginning", "end", "open_log", "partitions", "taken_as_passing"]
 
 _METADATA_MAX_AGE_MS = 10_000
 """How long a partition that is added to the reply topic may go unseen."""
 _FETCH_MAX_WAIT_MS = 100
 """How long a broker holds an empty fetch. The embedded broker does not wake a held fetch when a record comes."""
+
+
+@contextmanager
+def taken_as_passing() -> Iterator[None]:
+    """Takes every transport error inside for one that passes, for who has read the topic before.
+
+    Brokers that come back may for a while not know their topics, or not yet the rights to them.
+    """
+    try:
+        yield
+    except TransportError as error:
+        if error.retryable:
+            raise
+        raise BrokerUnavailableError(str(error)) from error
 
 
 @asynccontextmanager
