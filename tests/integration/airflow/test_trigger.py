@@ -170,7 +170,7 @@ class TestSettling:
         gone = time.monotonic()
         await firing
 
-        assert 0.3 < time.monotonic() - gone < 3
+        assert 0.3 < time.monotonic() - gone < 15
 
     async def test_a_process_that_cannot_be_seen_is_given_the_interval_and_the_margin(
         self, client: WorkflowClient, responder: Responder, conn_id: str
@@ -181,7 +181,7 @@ class TestSettling:
 
         await fire(waiting_for(pending, conn_id, settle=self.settle(TaskProcess(os.getpid(), "elsewhere"), margin=1)))
 
-        assert 1.5 <= time.monotonic() - begun < 6
+        assert 1.5 <= time.monotonic() - begun < 30
 
     async def test_in_the_tasks_own_process_there_is_nothing_to_wait_for(
         self, client: WorkflowClient, responder: Responder, conn_id: str

