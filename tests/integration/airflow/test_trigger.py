@@ -146,7 +146,8 @@ async def test_the_loop_is_never_blocked_for_long(client: WorkflowClient, respon
     await fire(waiting_for(pending, conn_id))
     measuring.cancel()
 
-    assert worst < 0.2
+    # A blocking look-up or import takes longer than a busy machine holds the loop up.
+    assert worst < 1.0
 
 
 class TestSettling:
