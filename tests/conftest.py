@@ -15,6 +15,7 @@ pytest_plugins = ["pytester"]
 HERE = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let `make test` run the two long kinds side by side: those that wait for brokers, and those that wait for Airflow.
 
