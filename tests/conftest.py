@@ -6,25 +6,10 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 pytest_plugins = ["pytester"]
-
-HERE = Path(__file__).parent
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let `make test` run the two long kinds side by side: those that wait for brokers, and those that wait for Airflow.
-
-    Each kind stays together, so that its servers start once.
-    """
-    for item in items:
-        kind = item.path.relative_to(HERE).parts[0]
-        group = {"system": "airflow", "unit": "units"}.get(kind, "brokers")
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(autouse=True, scope="session")
