@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 
 from workflow_events import KafkaSettings, WorkflowResultEvent, wire
 
-__all__ = ["fill", "results"]
+__all__ = ["fill", "results", "seal"]
 
 _POLL_EVERY = 1_000
 _BODY_BYTES = 500
@@ -50,3 +50,16 @@ def fill(settings: KafkaSettings, messages: Iterable[wire.OutgoingMessage]) -> i
     left = producer.flush(300)
     assert left == 0, f"{left} messages were not stored"
     return count
+
+
+def seal(settings: KafkaSettings) -> None:
+    """Put one stranger at the end of every partition, in a batch of its own.
+
+    The embedded broker tells as the end of a partition where its last batch *begins*, and one more; who reads up to there
+    misses the rest of the batch. Of a batch with one record that is the end.
+    """
+    producer = Producer({"bootstrap.servers": settings.bootstrap_servers})
+    for partition, message in enumerate(results(settings.topic_partitions)):
+        topic = settings.workflow_results_topic
+        producer.produce(topic, message.value, message.key, partition, headers=[*message.headers])
+    assert producer.flush(60) == 0
