@@ -14,6 +14,9 @@ from airflow_integration.connection import CONN_TYPE, DEFAULT_CONN_ID, settings_
 from workflow_events.errors import ConfigurationError, WorkflowEventsError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
     from airflow.sdk import Connection
 
     from workflow_events.client import WorkflowClient
@@ -98,13 +101,21 @@ class WorkflowEventsHook(BaseHook):
             ResultUnavailableError: it is not there any more.
             TransportError: the broker cannot be asked.
         """
-        from workflow_events.replies.sync_reader import SyncReplyReader  # noqa: PLC0415 - brings in a Kafka client
+        return self.read_results({position: pending.correlation_id})[position]
 
-        reader = SyncReplyReader(self.settings, position.topic)
-        try:
-            return reader.read_at(position, pending.correlation_id).event
-        finally:
-            reader.close()
+    def read_results(self, wanted: Mapping[RecordPosition, UUID]) -> dict[RecordPosition, WorkflowResultEvent]:
+        """Results from their places in the log, in one pass over each partition.
+
+        Args:
+            wanted: the places, and the request whose result is expected there.
+
+        Raises:
+            ResultUnavailableError: one is not there any more.
+            TransportError: the broker cannot be asked.
+        """
+        from workflow_events.replies.read_back import read_back  # noqa: PLC0415 - brings in a Kafka client
+
+        return {position: reply.event for position, reply in read_back(self.settings, wanted).items()}
 
     def run_url(self, pending: PendingRequest) -> str:
         """Where people look at a request's run; an empty text where no template is set."""

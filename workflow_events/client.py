@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from workflow_events.errors import InvalidEventError
 from workflow_events.events import EventSource
+from workflow_events.identifiers import new_event_id
+from workflow_events.replies.gathering import Gathering
 from workflow_events.replies.sync_reader import SyncReplyReader
-from workflow_events.requests import ReplyPartition, RequestOptions, cancel_message, prepare_request
+from workflow_events.replies.sync_scatter import collect_replies
+from workflow_events.requests import (
+    PreparedRequest,
+    ReplyPartition,
+    RequestOptions,
+    cancel_message,
+    prepare_request,
+)
 from workflow_events.settings import KafkaSettings
 from workflow_events.transport import blocking
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
+    from uuid import UUID
 
     from workflow_events.events import WorkflowResultEvent
     from workflow_events.pending import PendingRequest
+    from workflow_events.replies.cursor import Cursor
+    from workflow_events.replies.gathering import WaitFor
     from workflow_events.wire import OutgoingMessage
 
 __all__ = ["WorkflowClient"]
@@ -93,17 +107,8 @@ class WorkflowClient:
             TransportError: the request could not be published; where the error is a ``DeliveryError`` it may have been.
         """
         cursor = self._reader(self.settings.workflow_results_topic).end_cursor()
-        prepared = prepare_request(
-            self.settings,
-            workflow_id,
-            data,
-            cursor=cursor,
-            timeout=timeout,
-            source=self.source,
-            reply_partition=self.reply_partition,
-            **options,
-        )
-        self._publish(prepared.message, timeout)
+        prepared = self._prepare(workflow_id, data, cursor, timeout, options)
+        self._publish([prepared.message], timeout)
         return prepared.pending
 
     def wait(self, pending: PendingRequest) -> WorkflowResultEvent:
@@ -129,6 +134,120 @@ class WorkflowClient:
         """
         return self.wait(self.submit(workflow_id, data, timeout=timeout, **options))
 
+    def gather(
+        self,
+        workflow_id: str,
+        data: Sequence[Mapping[str, Any]],
+        *,
+        wait_for: WaitFor = "all",
+        timeout: float = 300.0,
+        return_partial_on_timeout: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> list[WorkflowResultEvent | None]:
+        """Ask many at once and gather the answers (pattern: Scatter-Gather, Enterprise Integration Patterns).
+
+        Args:
+            data: one request's input each.
+            wait_for: ``"all"`` answers of whatever status, the ``"first"`` success, or a number of successes. It ends
+                sooner when so many have failed that the number cannot be reached.
+            timeout: seconds from now to the deadline of all.
+            return_partial_on_timeout: what has come by the deadline is returned instead of an error.
+            on_progress: called in this thread with how many have answered, and of how many, whenever one has.
+            **options: see :class:`~workflow_events.requests.RequestOptions`, for all alike; ``workflow_run_id`` groups
+                them and is made up where left out.
+
+        Returns:
+            The results in the order of ``data``; None for those that were not waited for.
+
+        Raises:
+            InvalidEventError: an argument does not fit the event, or ``wait_for`` the number of requests; nothing was
+                asked.
+            TransportError: a request could not be published.
+            GatherTimeoutError: too few answers by the deadline; it has those that came.
+        """
+        Gathering(len(data), wait_for)  # raises before anything is asked
+        return self.wait_many(
+            self.submit_many(workflow_id, data, timeout=timeout, **options),
+            wait_for=wait_for,
+            return_partial_on_timeout=return_partial_on_timeout,
+            on_progress=on_progress,
+        )
+
+    def submit_many(
+        self,
+        workflow_id: str,
+        data: Sequence[Mapping[str, Any]],
+        *,
+        correlation_ids: Sequence[UUID] | None = None,
+        timeout: float = 300.0,
+        **options: Unpack[RequestOptions],
+    ) -> list[PendingRequest]:
+        """Publish many requests, one behind the other, and return once all in-sync replicas have all of them.
+
+        They share reply cursor and deadline.
+
+        Args:
+            data: one request's input each.
+            correlation_ids: one for each, in the same order; new ones where None. The same id asks for the same work.
+            timeout: seconds from now to the deadline of all.
+            **options: as :meth:`gather` has them.
+
+        Raises:
+            InvalidEventError: an argument does not fit the event; nothing was published.
+            TransportError: one could not be published; any of the others may have been.
+        """
+        if options.get("correlation_id") is not None:
+            raise InvalidEventError("Each of many requests has an id of its own; leave correlation_id out.")
+        ids = [new_event_id() for _ in data] if correlation_ids is None else correlation_ids
+        if len(ids) != len(data):
+            raise InvalidEventError(f"There are {len(ids)} correlation ids for {len(data)} requests.")
+        if not data:
+            return []
+        options["workflow_run_id"] = options.get("workflow_run_id") or str(new_event_id())
+        cursor = self._reader(self.settings.workflow_results_topic).end_cursor()
+        now = datetime.now(tz=UTC)
+        prepared: list[PreparedRequest] = []
+        for index, (one, correlation_id) in enumerate(zip(data, ids, strict=True)):
+            options["correlation_id"] = correlation_id
+            try:
+                prepared.append(self._prepare(workflow_id, one, cursor, timeout, options, now))
+            except InvalidEventError as error:
+                raise InvalidEventError(f"{error} (That is request {index} of {len(data)}, counted from 0.)") from error
+        self._publish([one.message for one in prepared], timeout)
+        return [one.pending for one in prepared]
+
+    def wait_many(
+        self,
+        requests: Sequence[PendingRequest],
+        *,
+        wait_for: WaitFor = "all",
+        return_partial_on_timeout: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> list[WorkflowResultEvent | None]:
+        """The results of many requests, from this or any other process, in one pass over their reply topic.
+
+        Args:
+            requests: with one reply topic for all.
+            wait_for, return_partial_on_timeout, on_progress: as :meth:`gather` has them.
+
+        Returns:
+            The results in the order of the requests; None for those that were not waited for.
+
+        Raises:
+            InvalidEventError: ``wait_for`` does not fit the number of requests, or they have several reply topics.
+            GatherTimeoutError: too few answers by the latest deadline; it has those that came.
+        """
+        gathering = Gathering(len(requests), wait_for)
+        if not requests:
+            return []
+        reader = self._reader_for(requests)
+        collect_replies(gathering, reader, requests, on_progress)
+        if not gathering.done and not return_partial_on_timeout:
+            read_to, cause = reader.progress()
+            raise gathering.timed_out(requests, read_to=read_to, cause=cause)
+        return gathering.events
+
     def cancel(self, pending: PendingRequest) -> None:
         """Ask whichever worker has the run to stop it. Returns when the broker has the wish, not when the run has ended.
 
@@ -136,14 +255,46 @@ class WorkflowClient:
             TransportError: the wish could not be published.
         """
         message = cancel_message(self.settings, pending, source=self.source)
-        self._publish(message, self.settings.request_timeout)
+        self._publish([message], self.settings.request_timeout)
 
-    def _publish(self, message: OutgoingMessage, timeout: float) -> None:
+    def _prepare(
+        self,
+        workflow_id: str,
+        data: Mapping[str, Any],
+        cursor: Cursor,
+        timeout: float,
+        options: RequestOptions,
+        now: datetime | None = None,
+    ) -> PreparedRequest:
+        return prepare_request(
+            self.settings,
+            workflow_id,
+            data,
+            cursor=cursor,
+            timeout=timeout,
+            source=self.source,
+            reply_partition=self.reply_partition,
+            now=now,
+            **options,
+        )
+
+    def _publish(self, messages: Sequence[OutgoingMessage], timeout: float) -> None:
         with self._lock:
             if self._producer is None:
                 self._producer = blocking.new_producer(self.settings)
             producer = self._producer
-        blocking.send(producer, message, timeout)
+        blocking.send_all(producer, messages, timeout)
+
+    def _reader_for(self, requests: Sequence[PendingRequest]) -> SyncReplyReader:
+        """The reader of all partitions in which these are answered."""
+        topics = {request.reply_topic for request in requests}
+        if len(topics) > 1:
+            raise InvalidEventError(
+                f"The requests are answered on several topics ({', '.join(sorted(topics))}); wait for each topic's by "
+                "themselves."
+            )
+        partitions = {request.reply_partition for request in requests}
+        return self._reader(topics.pop(), partitions.pop() if len(partitions) == 1 else None)
 
     def _reader(self, topic: str, partition: int | None = None) -> SyncReplyReader:
         with self._lock:

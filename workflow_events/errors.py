@@ -27,6 +27,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from workflow_events.indexes import show_indexes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -147,6 +149,7 @@ class GatherTimeoutError(ResultTimeoutError):
     Attributes:
         missing: the requests without an answer.
         results: the answers that came, in the order of the requests; None for the missing.
+        indexes: the places of the missing in that order, counted from 0.
     """
 
     def __init__(
@@ -159,12 +162,15 @@ class GatherTimeoutError(ResultTimeoutError):
     ) -> None:
         self.missing = list(missing)
         self.results = list(results)
+        self.indexes = [index for index, result in enumerate(self.results) if result is None]
         super().__init__(self.missing[0], read_to=read_to, cause=cause)
 
     def _describe(self) -> str:
-        others = f", {len(self.missing) - 1} others are missing too" if len(self.missing) > 1 else ""
         answered = len(self.results) - len(self.missing)
-        return f"{answered} of {len(self.results)} requests were answered in time{others}. {super()._describe()}"
+        return (
+            f"{answered} of {len(self.results)} requests were answered in time; without an answer (counted from 0): "
+            f"{show_indexes(self.indexes)}. Of the first of them: {super()._describe()}"
+        )
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild_gather_timeout, (self.missing, self.results, self.read_to, self.cause))

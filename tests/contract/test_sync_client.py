@@ -16,14 +16,11 @@ from workflow_events import (
     KafkaSettings,
     PendingRequest,
     ResultTimeoutError,
-    ResultUnavailableError,
     TopicNotFoundError,
     WorkflowClient,
     WorkflowResultEvent,
     wire,
 )
-from workflow_events.replies.records import RecordPosition
-from workflow_events.replies.sync_reader import SyncReplyReader
 from workflow_events.testing.apache_kafka import ApacheKafka
 from workflow_events.testing.embedded import EmbeddedBroker
 from workflow_events.testing.new_topics import settings_with_new_topics
@@ -94,22 +91,6 @@ def test_nobody_answering_ends_at_the_deadline_in_words(kafka_settings: KafkaSet
         assert pending.remaining() > -5
     for said in (str(pending.correlation_id), kafka_settings.workflow_results_topic, "worker"):
         assert said in str(caught.value)
-
-
-def test_a_result_is_read_back_by_its_place_and_by_no_other(echoing: KafkaSettings) -> None:
-    # Given a result and its place
-    reader = SyncReplyReader(echoing, echoing.workflow_results_topic)
-    with WorkflowClient(echoing) as client, contextlib.closing(reader):
-        pending = client.submit("w", {"n": 1}, timeout=30)
-        reply = reader.wait(pending)
-        # Then it can be read there
-        assert reader.read_at(reply.position, pending.correlation_id) == reply
-        # And another request's id, or another place, is refused
-        with pytest.raises(ResultUnavailableError, match="retention"):
-            reader.read_at(reply.position, uuid4())
-        beyond = RecordPosition(reply.position.topic, reply.position.partition, reply.position.offset + 1000)
-        with pytest.raises(ResultUnavailableError, match=str(pending.correlation_id)):
-            reader.read_at(beyond, pending.correlation_id)
 
 
 def test_a_missing_result_topic_is_said_at_once(kafka_settings: KafkaSettings) -> None:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from workflow_events.errors import InvalidEventError
+from workflow_events.errors import GatherTimeoutError, InvalidEventError
 from workflow_events.events import ResultStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from workflow_events.events import WorkflowResultEvent
+    from workflow_events.pending import PendingRequest
     from workflow_events.replies.records import Reply
 
 __all__ = ["Gathering", "WaitFor"]
@@ -69,3 +73,21 @@ class Gathering:
     def missing(self) -> list[int]:
         """The indexes of the requests that have not been answered."""
         return [index for index, reply in enumerate(self.replies) if reply is None]
+
+    @property
+    def events(self) -> list[WorkflowResultEvent | None]:
+        """The answers in the order of the requests; None for those that have not come."""
+        return [reply.event if reply is not None else None for reply in self.replies]
+
+    def timed_out(
+        self, requests: Sequence[PendingRequest], *, read_to: Mapping[int, int], cause: str | None
+    ) -> GatherTimeoutError:
+        """The error for a deadline that came before this was done.
+
+        Args:
+            requests: all that were asked, in order.
+            read_to: how far the reply topic had been read, as ``{partition: next offset}``.
+            cause: what kept the reader from reading, if anything did.
+        """
+        missing = [requests[index] for index in self.missing]
+        return GatherTimeoutError(missing, self.events, read_to=read_to, cause=cause)

@@ -10,34 +10,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections import deque
+from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from kafka import TopicPartition
-
-from workflow_events.errors import (
-    BrokerUnavailableError,
-    ResultTimeoutError,
-    ResultUnavailableError,
-    TransportError,
-)
-from workflow_events.pending import PendingRequest
+from workflow_events.errors import BrokerUnavailableError, ResultTimeoutError, TransportError
 from workflow_events.replies.correlator import Correlator
 from workflow_events.replies.cursor import advance, clamp, distance, earliest, is_behind, reached
 from workflow_events.replies.sync_log import SyncLog
 from workflow_events.replies.window import RecentRecords
 from workflow_events.retry import transport_retrying
-from workflow_events.transport import blocking
-from workflow_events.wire import correlation_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from uuid import UUID
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from datetime import datetime
 
+    from workflow_events.pending import PendingRequest
     from workflow_events.replies.correlator import Counts, Waiter
     from workflow_events.replies.cursor import Cursor
-    from workflow_events.replies.records import Record, RecordPosition, Reply
+    from workflow_events.replies.records import Record, Reply
     from workflow_events.settings import KafkaSettings
 
 __all__ = ["SyncReplyReader"]
@@ -87,7 +79,7 @@ class SyncReplyReader:
         self._askers = 0
         # The log's end when it was last asked for: a cursor beyond it may stem from another log under the same name.
         self._known_end: dict[int, int] = {}
-        self._fresh: list[Waiter] = []
+        self._fresh: set[Waiter] = set()
         self._trouble: str | None = None
 
     @property
@@ -137,61 +129,64 @@ class SyncReplyReader:
             ResultTimeoutError: none by the deadline.
             TransportError: the broker refuses, or the topic does not exist.
         """
-        seconds = pending.remaining()
-        until = time.monotonic() + (seconds if seconds > 0 else _LATE_LOOK_SECONDS)
-        arrived: list[Reply] = []
-        with self._turn:
-            waiter = self._correlator.register(pending, arrived.append)
-            self._fresh.append(waiter)
-            try:
-                while not arrived and (left := until - time.monotonic()) > 0:
-                    if self._leading or self._askers:
-                        self._turn.wait(left)
-                        continue
-                    self._lead(lambda: self._advance(until))
-                    if seconds <= 0 and waiter not in self._fresh and self._lead(lambda: self._has_read_all(until)):
-                        break
-            finally:
-                self._correlator.forget(waiter)
-                if waiter in self._fresh:
-                    self._fresh.remove(waiter)
-                self._turn.notify()
-        if arrived:
-            return arrived[0]
-        raise ResultTimeoutError(pending, read_to=self._positions, cause=self._trouble)
+        with closing(self.replies([pending])) as coming:
+            for _, reply in coming:
+                return reply
+        read_to, cause = self.progress()
+        raise ResultTimeoutError(pending, read_to=read_to, cause=cause)
 
-    def read_at(self, position: RecordPosition, correlation_id: UUID) -> Reply:
-        """A result by its place in the log.
+    def replies(self, requests: Sequence[PendingRequest]) -> Generator[tuple[int, Reply]]:
+        """The results of many requests as they come, in one pass over the log, each with the index of its request.
+
+        It ends when all have come, or at the latest deadline with those that have. Close it to stop waiting before.
 
         Raises:
-            ResultUnavailableError: another record, or none, is there now.
-            TransportError: the broker cannot be asked.
+            TransportError: the broker refuses, or the topic does not exist.
         """
-        where = f"{position.topic}[{position.partition}]@{position.offset}"
-        tp = TopicPartition(position.topic, position.partition)
-        timeout_ms = int(self.settings.request_timeout * 1000)
-        found: list[Reply] = []
-        single = Correlator(position.topic)
-        single.register(_anyone(position, correlation_id), found.append)
-        consumer = blocking.new_consumer(self.settings)
+        seconds = max((request.remaining() for request in requests), default=0.0)
+        until = time.monotonic() + (seconds if seconds > 0 else _LATE_LOOK_SECONDS)
+        arrived: deque[tuple[int, Reply]] = deque()
+        left = len(requests)
+        with self._turn:
+            waiters = [
+                self._correlator.register(request, partial(_note, arrived, index))
+                for index, request in enumerate(requests)
+            ]
+            self._fresh.update(waiters)
         try:
-            with blocking.map_errors(self.settings, f"read the result at {where}", topic=position.topic):
-                consumer.assign([tp])
-                first = consumer.beginning_offsets([tp], timeout_ms=timeout_ms)[tp]
-                last = consumer.end_offsets([tp], timeout_ms=timeout_ms)[tp]
-                if first <= position.offset < last:
-                    consumer.seek(tp, position.offset)
-                    for record in consumer.poll(timeout_ms=timeout_ms, max_records=1).get(tp, ()):
-                        if record.offset == position.offset:
-                            single.offer(record, correlation_key(correlation_id))
+            while left:
+                with self._turn:
+                    self._await(arrived, waiters, until, late=seconds <= 0)
+                if not arrived:
+                    return
+                while arrived:
+                    left -= 1
+                    # Outside of the lock: what the caller does meanwhile holds nobody up.
+                    yield arrived.popleft()
         finally:
-            consumer.close()
-        if not found:
-            raise ResultUnavailableError(
-                f"The result of request {correlation_id} is not at {where} any more; the log there runs from {first} to "
-                f"{last}. Raise the topic's retention above the time between a result and its use, and ask again."
-            )
-        return found[0]
+            with self._turn:
+                self._fresh.difference_update(waiters)
+                for waiter in waiters:
+                    self._correlator.forget(waiter)
+                self._turn.notify()
+
+    def progress(self) -> tuple[dict[int, int], str | None]:
+        """How far was read, and the last error if it still holds; for an error's text."""
+        with self._turn:
+            return dict(self._positions), self._trouble
+
+    def _await(
+        self, arrived: Sequence[tuple[int, Reply]], waiters: Iterable[Waiter], until: float, *, late: bool
+    ) -> None:
+        """Return when something has arrived, or there is no use in waiting on. The lock is held."""
+        while not arrived and (left := until - time.monotonic()) > 0:
+            if self._leading or self._askers:
+                self._turn.wait(left)
+                continue
+            self._lead(lambda: self._advance(until))
+            placed = late and not arrived and self._fresh.isdisjoint(waiters)
+            if placed and self._lead(lambda: self._has_read_all(until)):
+                return
 
     def _ask(self, question: Callable[[float], dict[int, int]]) -> dict[int, int]:
         def ask() -> dict[int, int]:
@@ -236,14 +231,14 @@ class SyncReplyReader:
         new_connection = not self._log.connected
         partitions = self._log.partitions(seconds)
         with self._turn:
-            fresh = list(self._fresh)
+            fresh = tuple(self._fresh)
             target = self._serve(fresh, partitions)
         if target is None and (new_connection or len(partitions) > len(self._positions)):
             target = earliest([self._positions], partitions)
         if target is not None:
-            self._move(target, seconds)
+            self._move(target, partitions, seconds)
         with self._turn:
-            self._fresh = [waiter for waiter in self._fresh if waiter not in fresh]
+            self._fresh.difference_update(fresh)
             if not all(map(self._correlator.is_waiting, fresh)):
                 return
         batches = self._log.poll(min(self.poll_interval, seconds))
@@ -256,23 +251,27 @@ class SyncReplyReader:
         """Serve new waiters from what is remembered; where to read on for those whom that does not serve."""
         if not fresh:
             return None
-        wanted = earliest((waiter.pending.reply_cursor for waiter in fresh), partitions)
+        wanted = _wanted(fresh, partitions)
+        # What lies where none of them waits is none of their business, and counts as read.
+        theirs = {**self._positions, **wanted}
         alone = len(self._correlator) == len(fresh)
         beyond = is_behind(self._known_end, wanted)
-        if not self._positions or (alone and (beyond or distance(self._positions, wanted) > _SKIP_RECORDS)):
-            return wanted
-        if not is_behind(wanted, self._positions):
+        if not self._positions or (alone and (beyond or distance(self._positions, theirs) > _SKIP_RECORDS)):
+            return theirs
+        if not is_behind(theirs, self._positions):
             return None
-        if not self._recent.covers(wanted):
-            return earliest([wanted, self._positions], partitions)
+        if not self._recent.covers(theirs):
+            return earliest([theirs, self._positions], partitions)
         for waiter in fresh:
             for record in self._recent.find(waiter.key):
                 self._correlator.offer(record, waiter.key)
         return None
 
-    def _move(self, cursor: Cursor, seconds: float) -> None:
+    def _move(self, cursor: Cursor, partitions: Sequence[int], seconds: float) -> None:
         self._known_end = self._log.end(seconds)
-        clamped = clamp(cursor, self._log.beginning(seconds), self._known_end)
+        # A known partition that the cursor does not name is one where nobody waits.
+        skipped = {partition: self._known_end.get(partition, 0) for partition in partitions}
+        clamped = clamp({**skipped, **cursor}, self._log.beginning(seconds), self._known_end)
         if said := clamped.describe(self.topic):
             logger.warning("%s", said)
         self._log.read_from(clamped.start, seconds)
@@ -312,13 +311,16 @@ class SyncReplyReader:
             raise
 
 
-def _anyone(position: RecordPosition, correlation_id: UUID) -> PendingRequest:
-    """A pending request that any result with this id answers."""
-    return PendingRequest(
-        correlation_id=correlation_id,
-        workflow_id="",
-        workflow_run_id="",
-        reply_topic=position.topic,
-        reply_cursor={position.partition: position.offset},
-        deadline=datetime.max.replace(tzinfo=UTC),
-    )
+def _wanted(waiters: Iterable[Waiter], partitions: Sequence[int]) -> dict[int, int]:
+    """Where to read for all of these waiters; a partition in which none of them waits is not named."""
+    wanted: dict[int, int] = {}
+    for waiter in waiters:
+        cursor, only = waiter.pending.reply_cursor, waiter.pending.reply_partition
+        for partition in partitions if only is None else (only,):
+            offset = cursor.get(partition, 0)
+            wanted[partition] = min(offset, wanted.get(partition, offset))
+    return wanted
+
+
+def _note(arrived: deque[tuple[int, Reply]], index: int, reply: Reply) -> None:
+    arrived.append((index, reply))

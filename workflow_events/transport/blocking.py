@@ -6,8 +6,9 @@ broker can be reached.
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
@@ -25,17 +26,19 @@ from workflow_events.transport.options import (
 from workflow_events.transport.timing import TOPIC_PATIENCE, TOPIC_POLL, Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from kafka.producer.future import RecordMetadata
+    from kafka.producer.future import FutureRecordMetadata, RecordMetadata
     from tenacity import RetryCallState
 
     from workflow_events.settings import KafkaSettings
     from workflow_events.wire import OutgoingMessage
 
-__all__ = ["Producer", "flush", "map_errors", "new_admin", "new_consumer", "new_producer", "send"]
+__all__ = ["Producer", "flush", "map_errors", "new_admin", "new_consumer", "new_producer", "send", "send_all"]
 
 _Client = TypeVar("_Client")
+
+_MOST_UNDER_WAY: Final = 1000
 
 
 class Producer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no types
@@ -142,22 +145,56 @@ def send(producer: Producer, message: OutgoingMessage, timeout: float) -> Record
         TopicNotFoundError: the topic did not exist for 5 seconds, or for ``timeout`` if that is less.
         TransportError: another one of the tree.
     """
-    settings = producer.settings
     watch = Stopwatch(timeout)
-    with map_errors(settings, "publish", topic=message.topic, size=len(message.value)):
-        _await_topic(producer, message.topic, min(TOPIC_PATIENCE, timeout))
-        check_partition(settings, message, producer.connection.cluster.partitions_for_topic(message.topic))
-        future = producer.send(
+    return _confirm(producer, message, _begin(producer, message, watch), watch, timeout)
+
+
+def send_all(producer: Producer, messages: Iterable[OutgoingMessage], timeout: float) -> None:
+    """Publishes messages one behind the other and waits until all in-sync replicas have all of them.
+
+    Args:
+        producer: from :func:`new_producer`.
+        messages: what to publish.
+        timeout: seconds until the last confirmation.
+
+    Raises:
+        TransportError: as :func:`send` does, for the first that could not be published; any of the others may have been.
+    """
+    watch = Stopwatch(timeout)
+    under_way: deque[tuple[OutgoingMessage, FutureRecordMetadata]] = deque()
+    for message in messages:
+        under_way.append((message, _begin(producer, message, watch)))
+        # A message that waits behind too many others is given up by the client before it was ever sent.
+        if len(under_way) >= _MOST_UNDER_WAY:
+            _confirm(producer, *under_way.popleft(), watch, timeout)
+    while under_way:
+        _confirm(producer, *under_way.popleft(), watch, timeout)
+
+
+def _begin(producer: Producer, message: OutgoingMessage, watch: Stopwatch) -> FutureRecordMetadata:
+    """Hand a message to the client, which sends it in its own thread."""
+    with map_errors(producer.settings, "publish", topic=message.topic, size=len(message.value)):
+        _await_topic(producer, message.topic, min(TOPIC_PATIENCE, watch.remaining()))
+        partitions = producer.connection.cluster.partitions_for_topic(message.topic)
+        check_partition(producer.settings, message, partitions)
+        return producer.send(
             message.topic,
             value=message.value,
             key=message.key,
             headers=message.headers,
             partition=message.partition,
         )
+
+
+def _confirm(
+    producer: Producer, message: OutgoingMessage, sent: FutureRecordMetadata, watch: Stopwatch, timeout: float
+) -> RecordMetadata:
+    """Wait for a message's confirmation."""
+    with map_errors(producer.settings, "publish", topic=message.topic, size=len(message.value)):
         try:
-            return future.get(timeout=watch.remaining())
+            return sent.get(timeout=watch.remaining())
         except KafkaTimeoutError as error:
-            raise undelivered(settings, message.topic, timeout) from error
+            raise undelivered(producer.settings, message.topic, timeout) from error
 
 
 def flush(producer: Producer, timeout: float) -> None:
