@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from workflow_events.errors import InvalidEventError, WorkflowEventsError
+from workflow_events.errors import InvalidEventError, ResultTimeoutError, WorkflowEventsError
 from workflow_events.events import EventSource
 from workflow_events.identifiers import new_event_id
 from workflow_events.replies.async_reader import ReplyReader
@@ -19,8 +19,8 @@ from workflow_events.requests import (
     prepare_request,
 )
 from workflow_events.settings import KafkaSettings
-from workflow_events.task_groups import first_error
 from workflow_events.transport import aio
+from workflow_events.transport.faults import undelivered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from workflow_events.events import WorkflowResultEvent
     from workflow_events.pending import PendingRequest
+    from workflow_events.replies.expectation import Expectation
     from workflow_events.replies.gathering import WaitFor
     from workflow_events.wire import OutgoingMessage
 
@@ -137,8 +138,13 @@ class AsyncWorkflowClient:
         """
         prepared = self._prepare(workflow_id, data, timeout, options)
         with self._opened.expect(prepared.pending) as expected:
-            await self._publish(prepared.message, timeout)
-            return (await expected.reply()).event
+            sent = await self._post(expected, prepared.message, timeout)
+            try:
+                return (await expected.reply()).event
+            except ResultTimeoutError as error:
+                if sent.done():
+                    raise
+                raise undelivered(self.settings, prepared.message.topic, timeout) from error
 
     async def gather(
         self,
@@ -177,10 +183,8 @@ class AsyncWorkflowClient:
         prepared = [self._prepare(workflow_id, one, timeout, options) for one in data]
         with contextlib.ExitStack() as stack:
             expected = [stack.enter_context(self._opened.expect(one.pending)) for one in prepared]
-            with first_error():
-                async with asyncio.TaskGroup() as publishing:
-                    for one in prepared:
-                        publishing.create_task(self._publish(one.message, timeout))
+            for waiting, one in zip(expected, prepared, strict=True):
+                await self._post(waiting, one.message, timeout)
             replies = await gather_replies(
                 expected, wait_for, return_partial_on_timeout=return_partial_on_timeout, on_progress=on_progress
             )
@@ -211,10 +215,26 @@ class AsyncWorkflowClient:
         )
 
     async def _publish(self, message: OutgoingMessage, timeout: float) -> None:
-        producer = self._producer
-        if producer is None:
+        await aio.send(self._started, message, timeout)
+
+    async def _post(self, expected: Expectation, message: OutgoingMessage, timeout: float) -> asyncio.Future[Any]:
+        """Hand a request to the producer. Its reply says that it was stored: only a failure needs to be told besides."""
+        producer = self._started
+        sent = await aio.post(producer, message, timeout)
+
+        def confirm(sent: asyncio.Future[Any]) -> None:
+            error = None if sent.cancelled() else sent.exception()
+            if error is not None:
+                expected.fail(aio.not_confirmed(producer, message, error, timeout))
+
+        sent.add_done_callback(confirm)
+        return sent
+
+    @property
+    def _started(self) -> aio.Producer:
+        if self._producer is None:
             raise _not_open()
-        await aio.send(producer, message, timeout)
+        return self._producer
 
     @property
     def _opened(self) -> ReplyReader:

@@ -11,30 +11,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from workflow_events.errors import BrokerUnavailableError, ResultTimeoutError, TransportError, WorkflowEventsError
+from workflow_events.errors import BrokerUnavailableError, TransportError, WorkflowEventsError
 from workflow_events.replies.catch_up import CatchUp
 from workflow_events.replies.correlator import Correlator
 from workflow_events.replies.cursor import is_behind, reading_from
+from workflow_events.replies.deadlines import Deadlines
+from workflow_events.replies.expectation import Expectation
 from workflow_events.replies.tail import Tail
 from workflow_events.replies.window import RecentRecords
 from workflow_events.task_groups import first_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
-    from types import TracebackType
 
     from workflow_events.pending import PendingRequest
     from workflow_events.replies.correlator import Counts, Waiter
     from workflow_events.replies.records import Record, Reply
     from workflow_events.settings import KafkaSettings
 
-__all__ = ["Expectation", "ReplyReader"]
+__all__ = ["ReplyReader"]
 
 _WINDOW_BYTES = 64 * 1024 * 1024
-_LATE_LOOK_SECONDS = 10.0
-"""Who begins to wait after the deadline is given this long at most to read what is already there."""
 
 _readers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[KafkaSettings, str], ReplyReader]]
 _readers = weakref.WeakKeyDictionary()
@@ -64,6 +63,7 @@ class ReplyReader:
         )
         self._catch_up = CatchUp(settings, self._correlator, self.cursor)
         self._expectations: set[Expectation] = set()
+        self.deadlines = Deadlines(asyncio.get_running_loop())
         self._started = asyncio.Event()
         self._leases = 0
         self._linger = 0.0
@@ -233,64 +233,3 @@ class ReplyReader:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
-
-
-class Expectation:
-    """One waiter of a :class:`ReplyReader`: registered while its ``with`` block lasts."""
-
-    __slots__ = ("_future", "_late", "_reader", "pending", "waiter")
-
-    def __init__(self, reader: ReplyReader, pending: PendingRequest) -> None:
-        self.pending = pending
-        self.waiter: Waiter | None = None
-        self._reader = reader
-        self._future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._late = pending.remaining() <= 0
-
-    def __enter__(self) -> Self:
-        self.waiter = self._reader.admit(self)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self.waiter is not None:
-            self._reader.dismiss(self, self.waiter)
-        if not self._future.cancel() and not self._future.cancelled():
-            self._future.exception()  # seen, so that a failure nobody came to fetch is not logged as lost
-
-    async def reply(self) -> Reply:
-        """The result, when it comes.
-
-        Raises:
-            ResultTimeoutError: none by the deadline.
-            TransportError: the reader could not begin, for a reason that waiting does not mend.
-        """
-        seconds = _LATE_LOOK_SECONDS if self._late else max(0.0, self.pending.remaining())
-        # A timer of our own: asyncio's time-outs cost a task's worth of bookkeeping for each of many thousand waiters.
-        timer = self._future.get_loop().call_later(seconds, self._give_up)
-        try:
-            return await self._future
-        finally:
-            timer.cancel()
-
-    def deliver(self, reply: Reply) -> None:
-        """Called by the correlator."""
-        if not self._future.done():
-            self._future.set_result(reply)
-
-    def fail(self, error: WorkflowEventsError) -> None:
-        """Called when the reader has ended."""
-        if not self._future.done():
-            self._future.set_exception(error)
-
-    def past_is_read(self) -> None:
-        """Called when everything that was in the log at the start of the wait has been looked at."""
-        if self._late:
-            self._give_up()
-
-    def _give_up(self) -> None:
-        if not self._future.done():
-            self._future.set_exception(
-                ResultTimeoutError(self.pending, read_to=self._reader.cursor(), cause=self._reader.trouble())
-            )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from workflow_events.errors import InvalidEventError
 from workflow_events.events import ResultStatus, WorkflowResultEvent
 from workflow_events.replies.records import Record, RecordPosition, Reply
-from workflow_events.wire import correlation_key, decode_result, find_correlation_key
+from workflow_events.wire import correlation_key, decode_result, matching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -119,22 +119,21 @@ class Correlator:
         waiting = self._waiters
         if not waiting:
             return
-        for record in records:
-            key = find_correlation_key(record.headers, record.value)
-            if key is not None and key in waiting:
-                self.offer(record, key)
+        for record, key in matching(records, waiting):
+            self.offer(record, key)
 
     def offer(self, record: Record, key: bytes) -> None:
         """Hand one record to those who wait for ``key``, if it is what they wait for."""
         waiters = self._waiters.get(key)
         if not waiters:
             return
+        value = record.value or b""
         try:
-            event = decode_result(record.value)
+            event = decode_result(value)
         except InvalidEventError:
             self.counts.malformed += 1
             return
-        reply = Reply(event, RecordPosition(self.topic, record.partition, record.offset), len(record.value or b""))
+        reply = Reply(event, RecordPosition(self.topic, record.partition, record.offset), len(value))
         for waiter in tuple(waiters):
             match judge(waiter.pending, event):
                 case Verdict.OWN:

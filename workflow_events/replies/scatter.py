@@ -1,18 +1,20 @@
-"""Waits for many replies at once, through one reader."""
+"""Waits for many replies at once, through one reader and in one task."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from workflow_events.errors import GatherTimeoutError, ResultTimeoutError
 from workflow_events.replies.gathering import Gathering, WaitFor
-from workflow_events.task_groups import first_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from workflow_events.replies.async_reader import Expectation
+    from workflow_events.replies.expectation import Expectation
     from workflow_events.replies.records import Reply
 
 __all__ = ["gather_replies"]
@@ -35,32 +37,32 @@ async def gather_replies(
 
     Raises:
         GatherTimeoutError: too few by the latest deadline.
-        TransportError: the reader could not begin.
+        TransportError: the reader could not begin, or one of the requests could not be published.
     """
     gathering = Gathering(len(expected), wait_for)
     timed_out: list[ResultTimeoutError] = []
-    done = asyncio.Event()
-    if gathering.done:
-        done.set()
+    settled: deque[int] = deque()
+    some_settled = asyncio.Event()
 
-    async def collect(index: int, one: Expectation) -> None:
-        try:
-            reply = await one.reply()
-        except ResultTimeoutError as error:
-            timed_out.append(error)
-        else:
-            gathering.add(index, reply)
-            if on_progress is not None:
-                on_progress(gathering.answered, len(gathering))
-        if gathering.done or gathering.answered + len(timed_out) == len(gathering):
-            done.set()
+    def note(index: int) -> None:
+        settled.append(index)
+        some_settled.set()
 
-    with first_error():
-        async with asyncio.TaskGroup() as tasks:
-            collecting = [tasks.create_task(collect(index, one)) for index, one in enumerate(expected)]
-            await done.wait()
-            for task in collecting:
-                task.cancel()
+    with ExitStack() as listening:
+        for index, one in enumerate(expected):
+            listening.enter_context(one.telling(partial(note, index)))
+        while not gathering.done and gathering.answered + len(timed_out) < len(gathering):
+            await some_settled.wait()
+            some_settled.clear()
+            while settled:
+                index = settled.popleft()
+                try:
+                    gathering.add(index, expected[index].outcome())
+                except ResultTimeoutError as error:
+                    timed_out.append(error)
+                    continue
+                if on_progress is not None:
+                    on_progress(gathering.answered, len(gathering))
     if not gathering.done and not return_partial_on_timeout:
         raise GatherTimeoutError(
             [expected[index].pending for index in gathering.missing],

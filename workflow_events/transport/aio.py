@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
-    ConsumerStoppedError,
     KafkaConnectionError,
     KafkaError,
-    KafkaTimeoutError,
-    RequestTimedOutError,
     UnknownError,
     UnsupportedVersionError,
 )
 
 from workflow_events.errors import BrokerUnavailableError, WorkflowEventsError
 from workflow_events.retry import async_transport_retrying
+from workflow_events.transport.aio_sending import FOREIGN, not_confirmed, post, send
 from workflow_events.transport.aio_topics import TopicLookUps, await_topic
-from workflow_events.transport.faults import check_partition, translate, undelivered
+from workflow_events.transport.faults import translate
 from workflow_events.transport.options import (
     aiokafka_options,
     aiokafka_producer_options,
@@ -40,16 +38,21 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from aiokafka.abc import ConsumerRebalanceListener
-    from aiokafka.structs import RecordMetadata
 
     from workflow_events.settings import KafkaSettings
-    from workflow_events.wire import OutgoingMessage
 
-__all__ = ["Producer", "map_errors", "new_consumer", "send", "start_consumer", "start_producer"]
+__all__ = [
+    "Producer",
+    "map_errors",
+    "new_consumer",
+    "not_confirmed",
+    "post",
+    "send",
+    "start_consumer",
+    "start_producer",
+]
 
 logger = logging.getLogger(__name__)
-
-_UNLIMITED: nullcontext[None] = nullcontext()
 
 _Client = TypeVar("_Client", bound=AIOKafkaConsumer | AIOKafkaProducer)
 
@@ -90,7 +93,7 @@ def map_errors(
         yield
     except WorkflowEventsError:
         raise
-    except (KafkaError, ConsumerStoppedError, OSError) as error:  # TimeoutError is an OSError
+    except FOREIGN as error:
         raise translate(error, action=action, settings=settings, topic=topic, size=size) from error
 
 
@@ -165,43 +168,6 @@ async def start_consumer(
         await consumer.stop()
         raise
     return consumer
-
-
-async def send(producer: Producer, message: OutgoingMessage, timeout: float | None = None) -> RecordMetadata:
-    """Publishes a message and waits until all in-sync replicas have it.
-
-    The producer itself tries again while that can help. Cancelling the call does not take back a message that is under way.
-
-    Args:
-        producer: from :func:`start_producer`.
-        message: what to publish.
-        timeout: seconds until the confirmation; None takes ``request_timeout``.
-
-    Raises:
-        DeliveryError: not confirmed in time; it may still arrive, for at most ``request_timeout``.
-        TopicNotFoundError: the topic did not exist for 5 seconds, or for ``timeout`` if that is less.
-        TransportError: another one of the tree.
-    """
-    settings = producer.settings
-    limit = settings.request_timeout if timeout is None else timeout
-    watch = Stopwatch(limit)
-    with map_errors(settings, "publish", topic=message.topic, size=len(message.value)):
-        if not producer.client.cluster.partitions_for_topic(message.topic):
-            await producer.look_ups.wait(message.topic, min(TOPIC_PATIENCE, limit))
-        check_partition(settings, message, producer.client.cluster.partitions_for_topic(message.topic))
-        try:
-            # The producer itself gives up after request_timeout.
-            within = asyncio.timeout(watch.remaining()) if limit < settings.request_timeout else _UNLIMITED
-            async with within:
-                return await producer.send_and_wait(
-                    message.topic,
-                    value=message.value,
-                    key=message.key,
-                    headers=message.headers,
-                    partition=message.partition,
-                )
-        except (TimeoutError, KafkaTimeoutError, RequestTimedOutError) as error:
-            raise undelivered(settings, message.topic, limit) from error
 
 
 async def _connected(settings: KafkaSettings, start: Callable[[Stopwatch], Awaitable[_Client]]) -> _Client:

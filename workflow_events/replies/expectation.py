@@ -1,0 +1,142 @@
+"""One who waits, in an event loop: from its registration to its outcome, which is a reply or an error, once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Protocol, Self
+
+from workflow_events.errors import ResultTimeoutError, WorkflowEventsError
+from workflow_events.replies.records import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from workflow_events.pending import PendingRequest
+    from workflow_events.replies.correlator import Waiter
+    from workflow_events.replies.deadlines import Deadlines
+
+__all__ = ["Expectation", "Reading"]
+
+_LATE_LOOK_SECONDS = 10.0
+"""Who begins to wait after the deadline is given this long at most to read what is already there."""
+
+
+class Reading(Protocol):
+    """What an expectation needs of its reader."""
+
+    deadlines: Deadlines
+
+    def admit(self, expectation: Expectation) -> Waiter:
+        """Register it."""
+
+    def dismiss(self, expectation: Expectation, waiter: Waiter) -> None:
+        """Undo the registration."""
+
+    def cursor(self) -> dict[int, int]:
+        """How far was read."""
+
+    def trouble(self) -> str | None:
+        """What keeps the reader from reading, if anything does."""
+
+
+class Expectation:
+    """One waiter of a reader: registered while its ``with`` block lasts."""
+
+    __slots__ = ("_future", "_late", "_listener", "_outcome", "_reader", "_until", "pending", "waiter")
+
+    def __init__(self, reader: Reading, pending: PendingRequest) -> None:
+        self.pending = pending
+        self.waiter: Waiter | None = None
+        self._reader = reader
+        self._outcome: Reply | WorkflowEventsError | None = None
+        self._listener: Callable[[], None] | None = None
+        self._future: asyncio.Future[None] | None = None
+        seconds = pending.remaining()
+        self._late = seconds <= 0
+        self._until = reader.deadlines.now() + (_LATE_LOOK_SECONDS if self._late else seconds)
+
+    def __enter__(self) -> Self:
+        self.waiter = self._reader.admit(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.waiter is not None:
+            self._reader.dismiss(self, self.waiter)
+
+    async def reply(self) -> Reply:
+        """The result, when it comes.
+
+        Raises:
+            ResultTimeoutError: none by the deadline.
+            TransportError: the reader could not begin, for a reason that waiting does not mend.
+        """
+        if self._outcome is None:
+            self._future = asyncio.get_running_loop().create_future()
+            slot = self._reader.deadlines.add(self, self._until)
+            try:
+                await self._future
+            finally:
+                self._reader.deadlines.remove(self, slot)
+        return self.outcome()
+
+    def outcome(self) -> Reply:
+        """The result that has come.
+
+        Raises:
+            WorkflowEventsError: as :meth:`reply` does.
+        """
+        outcome = self._outcome
+        if isinstance(outcome, Reply):
+            return outcome
+        if outcome is None:
+            raise AssertionError("asked before there was an outcome")
+        raise outcome
+
+    @contextlib.contextmanager
+    def telling(self, listener: Callable[[], None]) -> Iterator[None]:
+        """Inside the block, ``listener`` is called once there is an outcome, the deadline's included.
+
+        For who waits for many: a call costs a tenth of a task. It is called from within the reader, and must not raise.
+        """
+        if self._outcome is not None:
+            listener()
+            yield
+            return
+        self._listener = listener
+        slot = self._reader.deadlines.add(self, self._until)
+        try:
+            yield
+        finally:
+            self._listener = None
+            self._reader.deadlines.remove(self, slot)
+
+    def deliver(self, reply: Reply) -> None:
+        """Called by the correlator."""
+        self._settle(reply)
+
+    def fail(self, error: WorkflowEventsError) -> None:
+        """Called when the reader has ended, or the request could not be published."""
+        self._settle(error)
+
+    def past_is_read(self) -> None:
+        """Called when everything that was in the log at the start of the wait has been looked at."""
+        if self._late:
+            self.expire()
+
+    def expire(self) -> None:
+        """Called at the deadline."""
+        if self._outcome is None:
+            self._settle(ResultTimeoutError(self.pending, read_to=self._reader.cursor(), cause=self._reader.trouble()))
+
+    def _settle(self, outcome: Reply | WorkflowEventsError) -> None:
+        if self._outcome is not None:
+            return
+        self._outcome = outcome
+        if self._listener is not None:
+            self._listener()
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
