@@ -46,8 +46,8 @@ coverage: setup services ## the same, and which lines and branches they reach (s
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
 
-bench: setup ## the benchmarks
-	$(BIN)/python -m benchmarks
+bench: setup ## measure against named baselines; BENCH='--only curves' measures a part, see docs/benchmarks.md
+	$(BIN)/python -m benchmarks $(BENCH)
 
 lint: setup ## ruff, mypy, and the import rule
 	$(BIN)/ruff check .

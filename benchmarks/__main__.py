@@ -1,126 +1,173 @@
-"""``python -m benchmarks``: measure, print one table, write it down."""
+"""``python -m benchmarks``: measure, print one table, write it down.
+
+``python -m benchmarks report`` brings the documentation's tables and pictures up to date.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import platform
-from collections.abc import AsyncIterator, Callable
+import traceback
+import uuid
 from contextlib import ExitStack
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from typer.core import TyperGroup
 
-from benchmarks import catching_up, latency, matching, synchronous, waiters, working
-from benchmarks.measuring import Figure
-from workflow_events import KafkaSettings
+from benchmarks import surroundings
+from benchmarks.measuring import Figure, watching
+from benchmarks.report import render
+from benchmarks.results import Results
+from benchmarks.suites import SUITE, Measure, measure_of
+from benchmarks.tables import in_terminal, sheets
 from workflow_events.testing.apache_kafka import ApacheKafka
 from workflow_events.testing.embedded import EmbeddedBroker
 from workflow_events.testing.new_topics import settings_with_new_topics
 
-Measure = Callable[[KafkaSettings, str, int, float], AsyncIterator[Figure]]
-SUITE: dict[str, Measure] = {
-    "matching": matching.measure,
-    "latency": latency.measure,
-    "waiters": waiters.measure,
-    "catch-up": catching_up.measure,
-    "sync": synchronous.measure,
-    "worker": working.measure,
-}
-PACKAGES = ("workflow-events", "aiokafka", "kafka-python", "pydantic")
+if TYPE_CHECKING:
+    from workflow_events import KafkaSettings
+
+_BROKERS = ("apache", "embedded")
+_PARTITIONS = 6
+_WIDTH_OF_A_FILE = 180
+_DOCS = Path(__file__).parents[1] / "docs"
 
 
-def main(
+class _RunByDefault(TyperGroup):
+    """Takes options without a command as those of ``run``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] != "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=_RunByDefault, add_completion=False, help="Measure the SDK against named baselines.")
+
+
+@app.command()
+def run(
     only: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(SUITE)}; may be given again.")] = None,
     broker: Annotated[list[str] | None, typer.Option(help="embedded or apache; both where left out.")] = None,
-    runs: Annotated[int, typer.Option(help="Counted runs of each side.")] = 5,
+    runs: Annotated[int, typer.Option(min=1, help="Counted runs of each side.")] = 5,
     scale: Annotated[float, typer.Option(help="A factor on the sizes; the promised ones are those of 1.")] = 1.0,
-    output: Annotated[Path, typer.Option(help="Where the figures are written.")] = Path("reports/benchmarks.json"),
+    output: Annotated[
+        Path, typer.Option(help="Where the figures are written; what is there of other suites and brokers stays.")
+    ] = Path("reports/benchmarks.json"),
 ) -> None:
-    """Measure the SDK against named baselines, side by side on real brokers."""
+    """Measure the SDK against named baselines, side by side on real brokers (the default command)."""
+    suites, brokers = _known(only, SUITE, "suite"), _known(broker, _BROKERS, "broker")
+    # Where nobody looks there is no width; a file takes wide tables.
     console = Console()
-    figures: list[Figure] = []
-    for name in broker or ["apache", "embedded"]:
-        with ExitStack() as stack:
-            server: ApacheKafka | EmbeddedBroker = ApacheKafka() if name == "apache" else EmbeddedBroker()
-            stack.enter_context(server)
-            for suite in only or SUITE:
-                console.print(f"[dim]{suite} on {name} ...[/dim]")
-                settings = settings_with_new_topics(server.bootstrap_servers, topic_partitions=6)
-                figures += asyncio.run(_collect(SUITE[suite], settings, name, runs, scale))
-    console.print(_table(figures))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(_document(figures, runs, scale), indent=2) + "\n", encoding="utf-8")
-    console.print(f"Written to {output}.")
-
-
-async def _collect(measure: Measure, settings: KafkaSettings, broker: str, runs: int, scale: float) -> list[Figure]:
-    return [figure async for figure in measure(settings, broker, runs, scale)]
-
-
-def _table(figures: list[Figure]) -> Table:
-    table = Table(
-        "what",
-        "broker",
-        "ours",
-        "baseline",
-        "ratio",
-        "min to max",
-        "target",
-        "",
-        title="Medians; ratio = ours / baseline",
-    )
-    for figure in figures:
-        mark = {True: "[green]holds[/green]", False: "[red]misses[/red]", None: ""}[figure.holds]
-        table.add_row(
-            figure.name,
-            figure.broker,
-            f"{_median(figure.ours):,.4g} {figure.unit}",
-            f"{_median(figure.baseline):,.4g}  {figure.baseline_name}",
-            f"{figure.ratio:.2f}",
-            f"{min(figure.ratios):.2f} to {max(figure.ratios):.2f}",
-            figure.target,
-            f"{mark} {figure.note}".strip(),
-        )
-    return table
-
-
-def _median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
-
-
-def _document(figures: list[Figure], runs: int, scale: float) -> dict[str, object]:
-    return {
-        "date": datetime.now(tz=UTC).isoformat(timespec="seconds"),
-        "machine": {"system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()},
-        "versions": {package: version(package) for package in PACKAGES},
+    if not console.is_terminal:
+        console.width = _WIDTH_OF_A_FILE
+    about = {
+        "date": surroundings.now(),
+        "commit": surroundings.commit(),
+        "machine": surroundings.machine(),
+        "versions": surroundings.versions(brokers, suites),
         "runs": runs,
         "scale": scale,
-        "figures": [
-            {
-                "name": figure.name,
-                "broker": figure.broker,
-                "unit": figure.unit,
-                "ours": figure.ours,
-                "baseline": figure.baseline,
-                "baseline_name": figure.baseline_name,
-                "ratio": figure.ratio,
-                "ratio_min": min(figure.ratios),
-                "ratio_max": max(figure.ratios),
-                "target": figure.target,
-                "holds": figure.holds,
-                "note": figure.note,
-            }
-            for figure in figures
-        ],
     }
+    session = f"{about['date']} {uuid.uuid4().hex[:4]}"
+    results, measured, failed = Results.load(output), list[Figure](), list[str]()
+    with ExitStack() as stack:
+        progress = stack.enter_context(_progress(console))
+        for name in brokers:
+            with ApacheKafka() if name == "apache" else EmbeddedBroker() as server:
+                for suite in suites:
+                    settings = settings_with_new_topics(server.bootstrap_servers, topic_partitions=_PARTITIONS)
+                    figures, sound = _measure(progress, suite, settings, name, runs, scale)
+                    if not sound:
+                        failed.append(f"{suite} on {name}")
+                    if figures:
+                        measured += figures
+                        # At once, so that what ends a later suite loses nothing.
+                        results.put(suite, name, session, about, figures)
+                        results.save(output)
+    for sheet in sheets(measured):
+        console.print(in_terminal(sheet))
+    if measured:
+        console.print(f"Written to {output}.")
+    if failed:
+        console.print(f"[red]Failed: {', '.join(failed)}[/red]")
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    take: Annotated[
+        list[Path] | None, typer.Option(help="First enter these figures in the committed ones; may be given again.")
+    ] = None,
+    docs: Annotated[Path, typer.Option(help="The folder with benchmarks.md and benchmarks/results.json.")] = _DOCS,
+) -> None:
+    """Render the committed figures into the documentation: tables and pictures."""
+    from benchmarks.pictures import draw_all  # noqa: PLC0415 - needs matplotlib, and measuring does not
+
+    committed = docs / "benchmarks" / "results.json"
+    results = Results.load(committed)
+    for path in take or ():
+        results.take(Results.load(path))
+    if take:
+        results.save(committed)
+    page = docs / "benchmarks.md"
+    page.write_text(render(page.read_text(encoding="utf-8"), results), encoding="utf-8")
+    for written in (page, *draw_all(results, committed.parent)):
+        typer.echo(f"Written: {written}")
+
+
+def _known(chosen: list[str] | None, known: tuple[str, ...], what: str) -> tuple[str, ...]:
+    for name in chosen or ():
+        if name not in known:
+            raise typer.BadParameter(f"no {what} is called {name!r}; there are {', '.join(known)}")
+    return tuple(chosen or known)
+
+
+def _progress(console: Console) -> Progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def _measure(
+    progress: Progress, suite: str, settings: KafkaSettings, broker: str, runs: int, scale: float
+) -> tuple[list[Figure], bool]:
+    """The figures of a suite, and whether it came to its end. One that fails is told, and others go on."""
+    task = progress.add_task(f"{suite} on {broker}", total=None)
+
+    def watch(what: str, done: int, of: int) -> None:
+        progress.update(task, description=f"{suite} on {broker}: {what}", completed=done, total=of)
+
+    figures: list[Figure] = []
+    progress.console.print(f"[bold]{suite}[/bold] on {broker}")
+    try:
+        with watching(watch):
+            asyncio.run(_collect(measure_of(suite), settings, broker, runs, scale, figures, progress.console))
+    except Exception:  # noqa: BLE001 - whatever it is, it is not to take the other suites' figures along
+        progress.console.print(traceback.format_exc(), markup=False)
+        return figures, False
+    finally:
+        progress.remove_task(task)
+    return figures, True
+
+
+async def _collect(
+    measure: Measure,
+    settings: KafkaSettings,
+    broker: str,
+    runs: int,
+    scale: float,
+    figures: list[Figure],
+    console: Console,
+) -> None:
+    async for figure in measure(settings, broker, runs, scale):
+        figures.append(figure)
+        if figure.point is None:
+            verdict = {True: "holds", False: "misses", None: ""}[figure.holds]
+            console.print(f"  {figure.name}: {figure.ratio:.3g} {figure.target and f'({figure.target})'} {verdict}")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app(prog_name="python -m benchmarks")
