@@ -12,7 +12,9 @@ import pytest
 from workflow_events import (
     AsyncWorkflowClient,
     BrokerUnavailableError,
+    DeliveryError,
     KafkaSettings,
+    MessageTooLargeError,
     PendingRequest,
     ResultStatus,
     ResultTimeoutError,
@@ -22,6 +24,9 @@ from workflow_events import (
     WorkflowEventsError,
     WorkflowResultEvent,
 )
+from workflow_events.replies.async_reader import ReplyReader
+from workflow_events.testing.embedded import EmbeddedBroker
+from workflow_events.testing.new_topics import settings_with_new_topics
 from workflow_events.testing.processes import free_port
 
 
@@ -135,6 +140,41 @@ async def test_closing_the_client_under_a_waiter_tells_the_waiter(kafka_settings
         await asyncio.sleep(0)
     with pytest.raises(WorkflowEventsError, match="closed"):
         await waiting
+
+
+async def test_a_request_that_is_too_large_is_refused_and_waited_for_no_more(kafka_settings: KafkaSettings) -> None:
+    async with AsyncWorkflowClient(kafka_settings) as client:
+        with pytest.raises(MessageTooLargeError, match="KAFKA_MAX_MESSAGE_BYTES"):
+            await client.request("w", {"text": "x" * 2_000_000}, timeout=60)
+        async with ReplyReader.lease(kafka_settings, kafka_settings.workflow_results_topic) as reader:
+            assert reader.waiting == 0
+
+
+@pytest.mark.kafka_brokers("apache")
+async def test_a_request_that_the_broker_refuses_fails_at_once_and_not_at_its_deadline(
+    kafka_settings: KafkaSettings,
+) -> None:
+    # Given a client that takes more than its broker
+    generous = kafka_settings.replace(max_message_bytes=5_000_000)
+    async with AsyncWorkflowClient(generous) as client:
+        # When a request is too large for the broker alone
+        # Then it ends by that error, long before its deadline
+        with pytest.raises(MessageTooLargeError, match=r"max\.message\.bytes"):
+            await client.request("w", {"text": "x" * 2_000_000}, timeout=3600)
+        with pytest.raises(MessageTooLargeError, match=r"max\.message\.bytes"):
+            await client.gather("w", [{"text": "x" * 2_000_000}, {}], timeout=3600)
+
+
+async def test_a_request_that_nobody_confirmed_by_the_deadline_may_or_may_not_have_arrived() -> None:
+    # Given a broker that dies under the client
+    with EmbeddedBroker() as broker:
+        settings = settings_with_new_topics(broker.bootstrap_servers)
+        async with AsyncWorkflowClient(settings) as client:
+            broker.kill()
+            # When a request is made
+            # Then it ends at its deadline, and says that the request may have been stored
+            with pytest.raises(DeliveryError, match="may still arrive"):
+                await client.request("w", {}, timeout=1)
 
 
 async def test_a_client_that_is_not_open_says_how_to_open_it(kafka_settings: KafkaSettings) -> None:

@@ -103,6 +103,11 @@ class ReplyReader:
         return self._correlator.counts
 
     @property
+    def waiting(self) -> int:
+        """How many wait now."""
+        return len(self._expectations)
+
+    @property
     def scans(self) -> int:
         """How many catch-up scans have been made."""
         return self._catch_up.scans
