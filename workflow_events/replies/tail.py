@@ -149,7 +149,12 @@ class Tail:
                 self._take(tp.partition, records)
             # getmany does not suspend while records are buffered, and the loop is shared with others.
             await asyncio.sleep(0)
-            if clock() >= look_for_growth:
+            due = clock() >= look_for_growth
+            if (due or not batches) and topic_log.ends_before(consumer, self._topic, self.positions):
+                # Made anew or truncated, and nothing in it yet that would show it. A cursor must not promise what has gone,
+                # and not every broker refuses to serve an offset beyond its end.
+                await self._assign(consumer, topic_log.partitions(consumer, self._topic))
+            if due:
                 look_for_growth = clock() + _GROWTH_SECONDS
                 partitions = topic_log.partitions(consumer, self._topic)
                 if len(partitions) > len(self.positions):

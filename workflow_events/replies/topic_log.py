@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from workflow_events.replies.cursor import Cursor
     from workflow_events.settings import KafkaSettings
 
-__all__ = ["assign_at", "beginning", "end", "open_log", "partitions", "taken_as_passing"]
+__all__ = ["assign_at", "beginning", "end", "ends_before", "open_log", "partitions", "taken_as_passing"]
 
 _METADATA_MAX_AGE_MS = 10_000
 """How long a partition that is added to the reply topic may go unseen."""
@@ -74,6 +74,15 @@ async def end(consumer: AIOKafkaConsumer, topic: str, of: Iterable[int]) -> dict
     """The offset that the next record will have in each partition; open transactions are not counted in."""
     found = await consumer.end_offsets([TopicPartition(topic, partition) for partition in of])
     return {tp.partition: offset for tp, offset in found.items()}
+
+
+def ends_before(consumer: AIOKafkaConsumer, topic: str, positions: Cursor) -> bool:
+    """Whether a partition ended before ``positions`` when it was last fetched; asks nobody."""
+    for partition, position in positions.items():
+        end_then = consumer.highwater(TopicPartition(topic, partition))
+        if end_then is not None and end_then < position:
+            return True
+    return False
 
 
 def assign_at(consumer: AIOKafkaConsumer, topic: str, cursor: Cursor) -> None:
