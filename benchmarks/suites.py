@@ -21,6 +21,7 @@ _MODULES = {
     "waiters": "waiters",
     "catch-up": "catching_up",
     "sync": "synchronous",
+    "guest": "guest",
     "worker": "working",
     "alternatives": "alternatives",
     "spring": "spring_kafka",

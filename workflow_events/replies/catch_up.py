@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from aiokafka import TopicPartition
 
 from workflow_events.replies import topic_log
-from workflow_events.replies.cursor import clamp_all, reached, reading_from
+from workflow_events.replies.cursor import Clamped, clamp_all, reached, reading_from
 from workflow_events.retry import async_transport_retrying
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer
 
     from workflow_events.replies.correlator import Correlator, Waiter
+    from workflow_events.replies.cursor import Cursor
     from workflow_events.settings import KafkaSettings
 
 __all__ = ["CatchUp"]
@@ -32,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 _GATHER_SECONDS = 0.02
 """How long a scan waits for company: after a restart waiters come by the thousand, one loop iteration each."""
+
+_AT_ONCE = 200
+"""How many waiters are seen to before others in the loop have their turn."""
 
 _POLL_MS = 200
 _MAX_RECORDS = 1000
@@ -76,8 +80,7 @@ class CatchUp:
                     with attempt, topic_log.taken_as_passing():
                         await self._scan([waiter for waiter in joined if self._correlator.is_waiting(waiter)])
             finally:
-                for done in joined.values():
-                    done()
+                await self._tell(list(joined.values()))
 
     async def _scan(self, waiters: list[Waiter]) -> None:
         if not waiters:
@@ -87,10 +90,7 @@ class CatchUp:
         async with topic_log.open_log(self._settings, topic) as consumer:
             first = await topic_log.beginning(consumer, topic, stop)
             last = await topic_log.end(consumer, topic, stop)
-            cursors = (
-                reading_from(waiter.pending.reply_cursor, waiter.pending.reply_partition, stop) for waiter in waiters
-            )
-            clamped = clamp_all(cursors, first, last)
+            clamped = await self._clamped(waiters, stop, first, last)
             if said := clamped.describe(topic):
                 logger.warning("catching up for %d waiters: %s", len(waiters), said)
             stop = {partition: min(offset, last[partition]) for partition, offset in stop.items()}
@@ -99,6 +99,18 @@ class CatchUp:
             if start:
                 topic_log.assign_at(consumer, topic, start)
                 await self._read(consumer, start, {partition: stop[partition] for partition in start}, waiters)
+
+    async def _clamped(self, waiters: list[Waiter], stop: Cursor, first: Cursor, last: Cursor) -> Clamped:
+        """Where one scan serves all who wait."""
+        clamped = Clamped({})
+        for at in range(0, len(waiters), _AT_ONCE):
+            cursors = (
+                reading_from(waiter.pending.reply_cursor, waiter.pending.reply_partition, stop)
+                for waiter in waiters[at : at + _AT_ONCE]
+            )
+            clamped = clamped.joined(clamp_all(cursors, first, last))
+            await asyncio.sleep(0)
+        return clamped
 
     async def _read(
         self, consumer: AIOKafkaConsumer, start: dict[int, int], stop: dict[int, int], waiters: list[Waiter]
@@ -114,6 +126,13 @@ class CatchUp:
                 positions[partition] = await consumer.position(TopicPartition(self._correlator.topic, partition))
             # getmany does not suspend while records are buffered, and the loop is shared with others.
             await asyncio.sleep(0)
+
+    @staticmethod
+    async def _tell(every: list[Callable[[], None]]) -> None:
+        for number, done in enumerate(every, start=1):
+            done()
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _is_wanted(self, waiters: list[Waiter]) -> bool:
         """Whether one of them still waits. Drops those at the end who do not: over a whole scan, one look at each."""

@@ -79,6 +79,16 @@ class Clamped:
     lost: tuple[int, ...] = ()
     rewound: tuple[int, ...] = ()
 
+    def joined(self, other: Clamped) -> Clamped:
+        """The cursor that serves the owners of both; an empty one has no owner."""
+        if not self.start:
+            return other
+        return Clamped(
+            earliest((self.start, other.start), self.start),
+            tuple(sorted({*self.lost, *other.lost})),
+            tuple(sorted({*self.rewound, *other.rewound})),
+        )
+
     def describe(self, topic: str) -> str | None:
         """What happened to the log, for a warning; None where the cursor fitted."""
         said = []

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workflow_events.replies.cursor import (
+    Clamped,
     advance,
     clamp,
     clamp_all,
@@ -109,6 +110,18 @@ def test_one_cursor_beyond_the_log_is_not_hidden_by_another_within_it() -> None:
     assert clamped.start == {0: 4}
     assert (clamped.lost, clamped.rewound) == ((0,), (0,))
     assert clamp_all([{0: 8}, {0: 50}], {0: 0}, {0: 10}).start == {0: 0}
+
+
+@given(st.lists(CURSORS, min_size=1, max_size=8), st.integers(1, 7), CURSORS, CURSORS)
+def test_cursors_fitted_in_batches_make_the_same_scan_as_all_at_once(
+    cursors: list[dict[int, int]], at: int, first: dict[int, int], grown: dict[int, int]
+) -> None:
+    last = {partition: first.get(partition, 0) + grown.get(partition, 0) for partition in range(5)}
+    parts = Clamped({})
+    for some in (cursors[:at], cursors[at:]):
+        if some:
+            parts = parts.joined(clamp_all(some, first, last))
+    assert parts == clamp_all(cursors, first, last)
 
 
 def test_who_waits_in_one_partition_is_behind_only_there() -> None:
