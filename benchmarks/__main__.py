@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 _BROKERS = ("apache", "embedded")
 _PARTITIONS = 6
+_JVM_OPTIONS = (
+    *("-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"),
+    *("-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent"),
+)
+"""Those of Apache Kafka's own start script; the tests' options make it quick to start and slow to serve."""
 _WIDTH_OF_A_FILE = 180
 _DOCS = Path(__file__).parents[1] / "docs"
 
@@ -77,7 +82,7 @@ def run(
     with ExitStack() as stack:
         progress = stack.enter_context(_progress(console))
         for name in brokers:
-            with ApacheKafka() if name == "apache" else EmbeddedBroker() as server:
+            with _broker(name) as server:
                 for suite in suites:
                     settings = settings_with_new_topics(server.bootstrap_servers, topic_partitions=_PARTITIONS)
                     figures, sound = _measure(progress, suite, settings, name, runs, scale)
@@ -124,6 +129,10 @@ def _known(chosen: list[str] | None, known: tuple[str, ...], what: str) -> tuple
         if name not in known:
             raise typer.BadParameter(f"no {what} is called {name!r}; there are {', '.join(known)}")
     return tuple(chosen or known)
+
+
+def _broker(name: str) -> ApacheKafka | EmbeddedBroker:
+    return ApacheKafka(jvm_options=_JVM_OPTIONS) if name == "apache" else EmbeddedBroker()
 
 
 def _progress(console: Console) -> Progress:

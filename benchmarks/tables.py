@@ -44,7 +44,7 @@ def sheets(figures: Iterable[Figure]) -> list[Sheet]:
 def in_markdown(sheet: Sheet) -> str:
     """The table in Markdown, under its title."""
     lines = [sheet.columns, ["---"] * len(sheet.columns), *sheet.rows]
-    table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    table = "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
     return f"{sheet.title}\n\n{table}" if sheet.title else table
 
 
@@ -66,9 +66,14 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def _cell(text: str) -> str:
+    first, *notes = text.replace("|", "\\|").splitlines() or [""]
+    return first + "".join(f"<br><small>{note}</small>" for note in notes)
+
+
 def _row(figure: Figure) -> list[str]:
     return [
-        figure.name + (f" ({figure.note})" if figure.note else ""),
+        f"{figure.name}\n{figure.note}".strip(),
         broker_name(figure.broker),
         f"{number(median(figure.ours))} {figure.unit}".strip(),
         f"{number(median(figure.baseline))} {figure.unit}".strip() + f" ({figure.baseline_name})",

@@ -64,6 +64,13 @@ def test_a_block_is_filled_and_the_rest_stays() -> None:
     assert render(page, results) == page
 
 
+def test_what_a_figure_says_besides_stands_small_below_its_name() -> None:
+    results = Results()
+    noted = Figure("poller | all", "apache", [1.0], [1.0], "bare", "s", note="lost none")
+    results.put("sync", "apache", "now", about(), [noted])
+    assert "| poller \\| all<br><small>lost none</small> | Apache Kafka |" in render(page_of("sync"), results)
+
+
 def test_a_missed_target_is_called_that() -> None:
     results = Results()
     results.put("sync", "apache", "now", about(), [figure("poller", target="<= 0.99")])
