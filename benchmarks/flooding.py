@@ -26,15 +26,15 @@ def _flood(settings: KafkaSettings, rate: int, ready: Event) -> None:
     producer = Producer(
         {"bootstrap.servers": settings.bootstrap_servers, "linger.ms": 20, "queue.buffering.max.messages": 1_000_000}
     )
-    messages = [(message.value, message.key, [*message.headers]) for message in results(_DISTINCT)]
+    messages = list(results(_DISTINCT))
     topic = settings.workflow_results_topic
     began, sent = time.monotonic(), 0
     ready.set()
     while True:
         due = int((time.monotonic() - began) * rate)
         for number in range(sent, due):
-            value, key, headers = messages[number % _DISTINCT]
-            producer.produce(topic, value, key=key, headers=headers)
+            message = messages[number % _DISTINCT]
+            producer.produce(topic, message.value, message.key, headers=[*message.headers])
         sent = due
         producer.poll(0)
         if len(producer) > rate:  # a second's worth: the broker takes no more

@@ -42,7 +42,11 @@ def fill(settings: KafkaSettings, messages: Iterable[wire.OutgoingMessage]) -> i
     )
     count = 0
     for count, message in enumerate(messages, start=1):
-        producer.produce(settings.workflow_results_topic, message.value, key=message.key, headers=[*message.headers])
+        # -1: by its key
+        partition = -1 if message.partition is None else message.partition
+        producer.produce(
+            settings.workflow_results_topic, message.value, message.key, partition, headers=[*message.headers]
+        )
         if count % _POLL_EVERY == 0:
             producer.poll(0)
             if len(producer) > 500_000:

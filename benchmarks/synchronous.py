@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from kafka import TopicPartition
 
@@ -27,14 +28,7 @@ async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float)
     fill(settings, results(count, [mine]))
 
     def poll() -> float:
-        pending = PendingRequest(
-            correlation_id=mine,
-            workflow_id="bench",
-            workflow_run_id="bench",
-            reply_topic=settings.workflow_results_topic,
-            reply_cursor={},
-            deadline=datetime.now(tz=UTC) + timedelta(hours=1),
-        )
+        pending = _pending(settings, mine)
         with closing(SyncReplyReader(settings, settings.workflow_results_topic)) as reader:
             reader.end_cursor()
             began = time.perf_counter()
@@ -70,4 +64,40 @@ async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float)
         baseline_name="kafka-python poll",
         unit="messages/s",
         target=">= 0.9",
+    )
+    yield await asyncio.to_thread(_by_partition, settings, broker, runs, count)
+
+
+def _pending(settings: KafkaSettings, correlation_id: UUID, partition: int | None = None) -> PendingRequest:
+    return PendingRequest(
+        correlation_id=correlation_id,
+        workflow_id="bench",
+        workflow_run_id="bench",
+        reply_topic=settings.workflow_results_topic,
+        reply_partition=partition,
+        reply_cursor={},
+        deadline=datetime.now(tz=UTC) + timedelta(hours=1),
+    )
+
+
+def _by_partition(settings: KafkaSettings, broker: str, runs: int, strangers: int) -> Figure:
+    """How many messages are read for an answer at the end of one partition, by who asked to have it there."""
+    topic, only, answers = settings.workflow_results_topic, 0, [uuid4() for _ in range(runs)]
+    messages = [replace(message, partition=only) for message in results(runs, answers)]
+    fill(settings, messages)
+    read: list[float] = []
+    for mine in answers:
+        with closing(SyncReplyReader(settings, topic, partition=only)) as reader:
+            reader.wait(_pending(settings, mine, only))
+            read.append(float(reader.counts.seen))
+    total = strangers + runs
+    share = total / settings.topic_partitions
+    return Figure(
+        f"messages read for an answer in one of {settings.topic_partitions} partitions, of {total:,}",
+        broker,
+        read,
+        [share] * runs,
+        "that share of all",
+        "messages",
+        target="<= 1.1",
     )
