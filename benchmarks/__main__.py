@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import traceback
 import uuid
 from contextlib import ExitStack
@@ -150,6 +151,7 @@ def _measure(
         progress.update(task, description=f"{suite} on {broker}: {what}", completed=done, total=of)
 
     figures: list[Figure] = []
+    began = time.monotonic()
     progress.console.print(f"[bold]{suite}[/bold] on {broker}")
     try:
         with watching(watch):
@@ -159,6 +161,7 @@ def _measure(
         return figures, False
     finally:
         progress.remove_task(task)
+        progress.console.print(f"  [dim]took {time.monotonic() - began:.0f} s[/dim]")
     return figures, True
 
 

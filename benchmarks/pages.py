@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from math import log10
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
@@ -76,15 +77,18 @@ def _page(curve: str, lines: list[Series]) -> str:
     for number, shown in enumerate(panels.values()):
         for line in shown:
             figure.add_trace(_trace(line, legend=number == 0), row=number // 2 + 1, col=number % 2 + 1)
-    figure.update_xaxes(type="log", title_text=curve)
-    figure.update_yaxes(type="log")
+        if shown[0].unit == "count":
+            highest = max(max(line.high) for line in shown)
+            figure.update_yaxes(range=[0, log10(2 * max(10, highest))], row=number // 2 + 1, col=number % 2 + 1)
+    figure.update_xaxes(type="log", dtick=1, title={"text": curve, "standoff": 5})
+    figure.update_yaxes(type="log", dtick=1)
     figure.update_layout(
         template="none",
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         height=820,
-        margin={"t": 90, "l": 60, "r": 20, "b": 50},
-        legend={"orientation": "h", "y": 1.04, "yanchor": "bottom"},
+        margin={"t": 60, "l": 60, "r": 20, "b": 120},
+        legend={"orientation": "h", "y": -0.1, "yanchor": "top"},
     )
     plot = figure.to_html(full_html=False, include_plotlyjs=False, div_id=curve, config={"displaylogo": False})
     return _PAGE.format(title=f"What it costs to serve, by {curve}", script=SCRIPT, plot=plot)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Sheet", "broker_name", "in_markdown", "in_terminal", "number", "sheets"]
 
 _BROKERS = {"apache": "Apache Kafka", "embedded": "embedded broker"}
-_COLUMNS = ("what", "broker", "ours", "baseline", "ratio", "min to max", "target", "verdict")
-_VERDICTS = {True: "holds", False: "**misses**", None: ""}
+_COLUMNS = ("what", "broker", "ours", "baseline", "ratio (min to max)", "target")
+_VERDICTS = {True: "holds", False: "**misses**"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +77,13 @@ def _row(figure: Figure) -> list[str]:
         broker_name(figure.broker),
         f"{number(median(figure.ours))} {figure.unit}".strip(),
         f"{number(median(figure.baseline))} {figure.unit}".strip() + f" ({figure.baseline_name})",
-        f"**{_ratio(figure.ratio)}**",
-        f"{_ratio(min(figure.ratios))} to {_ratio(max(figure.ratios))}",
-        figure.target,
-        _VERDICTS[figure.holds],
+        _reach(figure),
+        figure.target and f"{figure.target}: {_VERDICTS[bool(figure.holds)]}",
     ]
+
+
+def _reach(figure: Figure) -> str:
+    return f"**{_ratio(figure.ratio)}** ({_ratio(min(figure.ratios))} to {_ratio(max(figure.ratios))})"
 
 
 def _ratio(value: float) -> str:
@@ -95,8 +97,7 @@ def _curve_sheet(curve: str, broker: str, baseline: str, members: list[Figure]) 
         assert figure.point is not None
         measures[figure.point.measure] = figure.unit
         sides = f"{number(median(figure.ours))} / {number(median(figure.baseline))}"
-        ratio = f"**{_ratio(figure.ratio)}** ({_ratio(min(figure.ratios))} to {_ratio(max(figure.ratios))})"
-        cells.setdefault(figure.point.x, {})[figure.point.measure] = f"{sides} = {ratio}"
+        cells.setdefault(figure.point.x, {})[figure.point.measure] = f"{sides} = {_reach(figure)}"
     return Sheet(
         f"By {curve}, on {broker_name(broker)}: ours / {baseline} = ratio (min to max).",
         (curve, *(f"{measure}, {unit}" if unit != "count" else measure for measure, unit in measures.items())),
