@@ -45,10 +45,16 @@ class Results:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a document; one that is not there is empty."""
+        """Read a document; one that is not there is empty.
+
+        Raises:
+            ValueError: what is there is something else.
+        """
         if not path.exists():
             return cls()
         document = json.loads(path.read_text(encoding="utf-8"))
+        if not {"sessions", "figures"} <= set(document):
+            raise ValueError(f"{path} does not hold figures by sessions, as these benchmarks write them; move it away")
         return cls(document["sessions"], [_from_json(row) for row in document["figures"]])
 
     def save(self, path: Path) -> None:

@@ -7,12 +7,15 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from workflow_events.errors import ConfigurationError
 from workflow_events.local_broker import broker_command
 from workflow_events.testing.kafka_distribution import DEFAULT_VERSION, java_program
+from workflow_events.testing.unavailable import PartUnavailableError
 
 __all__ = ["commit", "machine", "now", "versions"]
 
@@ -60,10 +63,20 @@ def versions(brokers: Iterable[str], suites: Iterable[str]) -> dict[str, str]:
     if "apache" in brokers:
         found["Apache Kafka"] = DEFAULT_VERSION
     if "embedded" in brokers:
-        found["Tansu"] = _first_line(broker_command(port=0)[0], "--version").removeprefix("tansu ")
+        with suppress(ConfigurationError):
+            found["Tansu"] = _first_line(broker_command(port=0)[0], "--version").removeprefix("tansu ")
     if "apache" in brokers or "spring" in suites:
-        found["Java"] = _first_line(java_program(), "--version")
+        with suppress(PartUnavailableError):
+            found["Java"] = _first_line(java_program(), "--version")
+    if "spring" in suites:
+        found["Spring Kafka"] = _spring_kafka()
     return found
+
+
+def _spring_kafka() -> str:
+    pom = Path(__file__).with_name("spring").joinpath("pom.xml").read_text(encoding="utf-8")
+    stated = re.search(r"<artifactId>spring-kafka</artifactId>\s*<version>([^<]+)</version>", pom)
+    return stated[1] if stated else ""
 
 
 def _cpu() -> str:

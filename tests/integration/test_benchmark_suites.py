@@ -63,7 +63,7 @@ def test_a_run_prints_its_table_and_adds_to_what_was_measured_before(tmp_path: P
     assert "aiokafka getmany" in second.output
     assert "poller" not in second.output
     document = json.loads(output.read_text(encoding="utf-8"))
-    assert [figure["suite"] for figure in document["figures"]] == ["matching", "sync"]
+    assert list(dict.fromkeys(figure["suite"] for figure in document["figures"])) == ["matching", "sync"]
     assert len(document["sessions"]) == 2
     for session in document["sessions"].values():
         assert session["machine"]["cores"] > 0
@@ -84,10 +84,36 @@ def test_a_suite_that_fails_takes_no_other_along(tmp_path: Path, monkeypatch: py
     # Then the command fails and says which, and the other's figures are there
     assert result.exit_code == 1
     assert "Failed: latency on embedded" in result.output
-    assert [figure["suite"] for figure in json.loads(output.read_text(encoding="utf-8"))["figures"]] == ["sync"]
+    assert {figure["suite"] for figure in json.loads(output.read_text(encoding="utf-8"))["figures"]} == {"sync"}
+
+
+def test_a_suite_whose_part_is_not_here_is_left_out_and_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a machine without Java and Maven
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    # When what needs them is to be measured
+    options = ["--runs", "1", "--scale", str(TINY), "--output", str(tmp_path / "figures.json")]
+    result = CliRunner().invoke(app, ["--only", "sync", *options])
+    # Then Apache Kafka is left out, with a word, and the embedded broker is not
+    assert result.exit_code == 0, result.output
+    assert "Nothing is measured on apache" in result.output
+    assert "embedded broker" in result.output
 
 
 def test_an_unknown_suite_is_refused_by_name() -> None:
     result = CliRunner().invoke(app, ["--only", "nonsense"])
     assert result.exit_code == 2
     assert "nonsense" in result.output
+
+
+def test_a_file_of_another_kind_is_not_overwritten(tmp_path: Path) -> None:
+    # Given a file that these benchmarks have not written
+    output = tmp_path / "figures.json"
+    output.write_text("{}", encoding="utf-8")
+    # When figures are to be written there
+    result = CliRunner().invoke(app, ["--only", "sync", "--output", str(output)])
+    # Then that is refused before anything is measured
+    assert result.exit_code == 2
+    assert output.read_text(encoding="utf-8") == "{}"
