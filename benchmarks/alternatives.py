@@ -174,13 +174,18 @@ class _Ring:
         return Figure(
             f"sockets and threads of {match.waiters} who wait",
             self._broker,
-            [float(outcome.sockets + outcome.threads) for outcome in ours],
-            [float(outcome.sockets + outcome.threads) for outcome in theirs],
+            [_handles(outcome) for outcome in ours],
+            [_handles(outcome) for outcome in theirs],
             other,
             "count",
             "",
             f"{theirs[0].sockets} sockets and {theirs[0].threads} threads; ours {ours[0].sockets} and {ours[0].threads}",
         )
+
+
+def _handles(outcome: Outcome) -> float:
+    """One at least: who is done between two looks at the process was not seen with any."""
+    return float(max(1, outcome.sockets + outcome.threads))
 
 
 def _note(match: _Match, other: str) -> str:
