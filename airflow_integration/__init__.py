@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_integration.decorator import task, workflow_task
+    from airflow_integration.gather_trigger import WorkflowGatherTrigger
     from airflow_integration.hook import WorkflowEventsHook
     from airflow_integration.links import WorkflowRunLink
     from airflow_integration.operator import WorkflowOperator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WorkflowEventsHook",
+    "WorkflowGatherTrigger",
     "WorkflowOperator",
     "WorkflowResultPoller",
     "WorkflowResultSensor",
@@ -33,6 +35,7 @@ __all__ = [
 
 _HOME = {
     "WorkflowEventsHook": "hook",
+    "WorkflowGatherTrigger": "gather_trigger",
     "WorkflowOperator": "operator",
     "WorkflowResultPoller": "poller",
     "WorkflowResultSensor": "sensor",

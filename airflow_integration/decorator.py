@@ -1,4 +1,7 @@
-"""``@task.workflow``: a function that returns a request's data becomes a task whose value is the workflow's result."""
+"""``@task.workflow``: a function that returns a request's data becomes a task whose value is the workflow's result.
+
+A function that returns a list of them becomes a task that asks as many times and has the list of results.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
     from airflow.sdk.bases.decorator import Task
+
+    from workflow_events.replies.gathering import WaitFor
 
 __all__ = ["task", "workflow_task"]
 
@@ -40,7 +45,7 @@ class _WorkflowDecoratedOperator(DecoratedOperator, WorkflowOperator):
     def __init__(
         self,
         *,
-        python_callable: Callable[..., Mapping[str, Any]],
+        python_callable: Callable[..., Mapping[str, Any] | Sequence[Mapping[str, Any]]],
         op_args: Collection[Any] | None = None,
         op_kwargs: Mapping[str, Any] | None = None,
         workflow_id: str | None = None,
@@ -55,17 +60,29 @@ class _WorkflowDecoratedOperator(DecoratedOperator, WorkflowOperator):
         )
 
     def execute(self, context: Context) -> Any:
-        """Call the function for the request's data, then ask and wait as the operator does."""
+        """Call the function for the request's data, or for a list of them; then ask and wait as the operator does."""
         context_merge(context, self.op_kwargs)
         arguments = determine_kwargs(self.python_callable, self.op_args, cast("Mapping[str, Any]", context))
         data = self.python_callable(*self.op_args, **arguments)
-        if not isinstance(data, Mapping):
+        if not isinstance(data, Mapping | Sequence) or isinstance(data, str | bytes):
             raise TypeError(
-                f"{self.python_callable.__name__}() must return the request's data, a dict with JSON values, and "
-                f"returned {type(data).__name__}."
+                f"{self.python_callable.__name__}() must return the request's data, a dict with JSON values or a list of "
+                f"such dicts, and returned {type(data).__name__}."
             )
         self.data = data
         return super().execute(context)
+
+
+class _MakeTask(Protocol):
+    """What type checkers know of ``@task.workflow(...)``: one input makes one result, a list of inputs a list."""
+
+    @overload
+    def __call__(self, python_callable: Callable[P, Mapping[str, Any]], /) -> Task[P, dict[str, Any]]: ...
+
+    @overload
+    def __call__(
+        self, python_callable: Callable[P, Sequence[Mapping[str, Any]]], /
+    ) -> Task[P, list[dict[str, Any] | None]]: ...
 
 
 class _Decorate(Protocol):
@@ -76,9 +93,16 @@ class _Decorate(Protocol):
 
     @overload
     def __call__(
+        self, python_callable: Callable[P, Sequence[Mapping[str, Any]]]
+    ) -> Task[P, list[dict[str, Any] | None]]: ...
+
+    @overload
+    def __call__(
         self,
         *,
         workflow_id: str | None = None,
+        wait_for: WaitFor = "all",
+        return_partial_on_timeout: bool = False,
         timeout: float | timedelta = 300.0,
         graph: str | None = None,
         thread_id: str | None = None,
@@ -89,19 +113,27 @@ class _Decorate(Protocol):
         workflow_events_conn_id: str = ...,
         multiple_outputs: bool = False,
         **kwargs: Any,
-    ) -> Callable[[Callable[P, Mapping[str, Any]]], Task[P, dict[str, Any]]]: ...
+    ) -> _MakeTask: ...
 
 
 def _workflow_task(
-    python_callable: Callable[..., Mapping[str, Any]] | None = None, *, multiple_outputs: bool = False, **kwargs: Any
+    python_callable: Callable[..., Mapping[str, Any] | Sequence[Mapping[str, Any]]] | None = None,
+    *,
+    multiple_outputs: bool = False,
+    **kwargs: Any,
 ) -> Any:
-    """Make a task of a function that returns a request's data. Airflow knows it as ``@task.workflow``.
+    """Make a task of a function that returns a request's data, or a list of them. Airflow knows it as ``@task.workflow``.
 
     ::
 
         @task.workflow(workflow_id="summarise", timeout=60)
         def summary(text: str) -> dict:
             return {"text": text}
+
+
+        @task.workflow(workflow_id="summarise", timeout=600, wait_for="all")
+        def summaries(texts: list[str]) -> list[dict]:
+            return [{"text": text} for text in texts]
 
     Args:
         python_callable: the function.

@@ -1,4 +1,4 @@
-"""How a task is deferred until a request's result is there. Operator and sensor share it."""
+"""How a task is deferred until the results of its requests are there. Operator and sensor share it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow_integration import options
+from airflow_integration.batch import pack
 from airflow_integration.settling import TaskProcess
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow.sdk import BaseOperator
 
+    from airflow_integration.settled_trigger import SettledTrigger, SettleOptions
     from workflow_events.pending import PendingRequest
+    from workflow_events.replies.gathering import WaitFor
 
-__all__ = ["defer_until_result"]
+__all__ = ["defer_until_gathered", "defer_until_result"]
 
 _GRACE_SECONDS = 600.0
 """How long after the deadline Airflow itself gives the trigger up. The trigger ends at the deadline; this is for the case that
@@ -30,17 +35,57 @@ def defer_until_result(
     """
     from airflow_integration.trigger import WorkflowResultTrigger  # noqa: PLC0415 - Airflow's server side, not for parsing
 
-    limit = options.inline_result_limit() if inline_result_limit is None else inline_result_limit
     trigger = WorkflowResultTrigger(
         pending=pending.to_json(),
         workflow_events_conn_id=conn_id,
-        inline_result_limit=limit,
-        settle={
-            "interval": options.heartbeat_interval(),
-            "margin": options.settle_margin(),
-            "process": TaskProcess.current().to_json(),
-        },
+        inline_result_limit=_limit(inline_result_limit),
+        settle=_settle(),
     )
+    _defer(task, trigger, pending, method_name)
+
+
+def defer_until_gathered(
+    task: BaseOperator,
+    requests: Sequence[PendingRequest],
+    wait_for: WaitFor,
+    *,
+    conn_id: str,
+    inline_result_limit: int | None,
+    method_name: str,
+) -> NoReturn:
+    """Free the worker slot until enough results are there, or cannot be any more, or the deadline has come.
+
+    Args:
+        requests: made together, so that they share their deadline.
+
+    Raises:
+        TaskDeferred: always.
+    """
+    from airflow_integration.gather_trigger import WorkflowGatherTrigger  # noqa: PLC0415 - as above
+
+    trigger = WorkflowGatherTrigger(
+        requests=pack(requests),
+        wait_for=wait_for,
+        workflow_events_conn_id=conn_id,
+        inline_result_limit=_limit(inline_result_limit),
+        settle=_settle(),
+    )
+    _defer(task, trigger, requests[0], method_name)
+
+
+def _limit(inline_result_limit: int | None) -> int:
+    return options.inline_result_limit() if inline_result_limit is None else inline_result_limit
+
+
+def _settle() -> SettleOptions:
+    return {
+        "interval": options.heartbeat_interval(),
+        "margin": options.settle_margin(),
+        "process": TaskProcess.current().to_json(),
+    }
+
+
+def _defer(task: BaseOperator, trigger: SettledTrigger, pending: PendingRequest, method_name: str) -> NoReturn:
     task.defer(
         trigger=trigger,
         method_name=method_name,

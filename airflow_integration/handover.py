@@ -17,12 +17,35 @@ from workflow_events.errors import InvalidEventError, ResultTimeoutError, Workfl
 from workflow_events.pending import PendingRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from workflow_events.events import WorkflowResultEvent
     from workflow_events.replies.records import RecordPosition, Reply
 
-__all__ = ["Handover", "hand_over_error", "hand_over_reply", "pending_of", "take_over"]
+__all__ = [
+    "Handover",
+    "TimedOut",
+    "error_named",
+    "hand_over_error",
+    "hand_over_reply",
+    "pending_of",
+    "take_over",
+    "tell_error",
+    "tell_timeout",
+    "told_timeout",
+]
+
+
+class TimedOut(TypedDict):
+    """What a reader knew at the deadline.
+
+    Attributes:
+        read_to: how far it had read, by partition; JSON has texts for keys.
+        cause: its last error, if it still held.
+    """
+
+    read_to: dict[str, int]
+    cause: str | None
 
 
 class Handover(TypedDict, total=False):
@@ -39,7 +62,7 @@ class Handover(TypedDict, total=False):
     pending: dict[str, Any]
     result: str
     position: dict[str, Any]
-    timed_out: dict[str, Any]
+    timed_out: TimedOut
     failed: dict[str, str]
 
 
@@ -53,9 +76,23 @@ def hand_over_reply(pending: PendingRequest, reply: Reply, limit: int) -> Handov
 def hand_over_error(pending: PendingRequest, error: WorkflowEventsError) -> Handover:
     """An error, such that the task raises the same one."""
     if isinstance(error, ResultTimeoutError):
-        read_to = {str(partition): offset for partition, offset in error.read_to.items()}
-        return {"pending": pending.to_json(), "timed_out": {"read_to": read_to, "cause": error.cause}}
-    return {"pending": pending.to_json(), "failed": {"type": type(error).__name__, "message": str(error)}}
+        return {"pending": pending.to_json(), "timed_out": tell_timeout(error.read_to, error.cause)}
+    return {"pending": pending.to_json(), "failed": tell_error(error)}
+
+
+def tell_timeout(read_to: Mapping[int, int], cause: str | None) -> TimedOut:
+    """A deadline that came first, for a handover."""
+    return {"read_to": {str(partition): offset for partition, offset in read_to.items()}, "cause": cause}
+
+
+def told_timeout(told: TimedOut) -> tuple[dict[int, int], str | None]:
+    """How far was read, and the cause, from a handover."""
+    return {int(partition): int(offset) for partition, offset in told["read_to"].items()}, told["cause"]
+
+
+def tell_error(error: WorkflowEventsError) -> dict[str, str]:
+    """An error's type and message, for a handover."""
+    return {"type": type(error).__name__, "message": str(error)}
 
 
 def pending_of(handover: Handover) -> PendingRequest:
@@ -93,14 +130,13 @@ def take_over(
 
         return read(RecordPosition(**handover["position"]), pending)
     if "timed_out" in handover:
-        told = handover["timed_out"]
-        read_to = {int(partition): int(offset) for partition, offset in told["read_to"].items()}
-        raise ResultTimeoutError(pending, read_to=read_to, cause=told["cause"])
+        read_to, cause = told_timeout(handover["timed_out"])
+        raise ResultTimeoutError(pending, read_to=read_to, cause=cause)
     failed = handover.get("failed") or {"type": "", "message": "the trigger's event says nothing"}
-    raise _error_named(failed["type"])(failed["message"])
+    raise error_named(failed["type"])(failed["message"])
 
 
-def _error_named(name: str) -> type[WorkflowEventsError]:
+def error_named(name: str) -> type[WorkflowEventsError]:
     """An error class of ours by its name; the root where the name means none that takes a message alone."""
     kind = getattr(errors, name, None)
     if not isinstance(kind, type) or not issubclass(kind, WorkflowEventsError):

@@ -6,13 +6,13 @@ Pattern: Idempotent Receiver (Enterprise Integration Patterns); the task instanc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from workflow_events.identifiers import derive_correlation_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
     from uuid import UUID
 
 __all__ = ["RequestIdentity", "identity_of", "request_identity"]
@@ -20,15 +20,27 @@ __all__ = ["RequestIdentity", "identity_of", "request_identity"]
 
 @dataclass(frozen=True, slots=True)
 class RequestIdentity:
-    """What names a task instance's request.
+    """What names a task instance's request, or its requests.
 
     Attributes:
+        parts: what makes it this task instance and no other, with what a clear changes.
+        time: aware; the start of the DAG run.
         attempt: the task instance's try number, from 1.
     """
 
-    correlation_id: UUID
+    parts: tuple[str, ...]
+    time: datetime
     workflow_run_id: str
     attempt: int
+
+    @property
+    def correlation_id(self) -> UUID:
+        """The id of the one request."""
+        return derive_correlation_id(*self.parts, time=self.time)
+
+    def correlation_id_of(self, index: int) -> UUID:
+        """The id of one of many requests, counted from 0. It is none of another task instance's."""
+        return derive_correlation_id(*self.parts, str(index), time=self.time)
 
 
 def request_identity(
@@ -45,7 +57,8 @@ def request_identity(
             instance of the run is between two tries.
     """
     return RequestIdentity(
-        correlation_id=derive_correlation_id(dag_id, run_id, task_id, str(map_index), str(generation), time=time),
+        parts=(dag_id, run_id, task_id, str(map_index), str(generation)),
+        time=time,
         workflow_run_id=run_id,
         attempt=attempt,
     )

@@ -13,25 +13,36 @@ from workflow_events.errors import WorkflowResultError
 from workflow_events.events import ResultStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from workflow_events.events import WorkflowResultEvent
 
-__all__ = ["WorkflowTaskError", "WorkflowTaskFailError", "is_worth_a_retry", "value_of"]
+__all__ = ["WorkflowTaskError", "WorkflowTaskFailError", "explain", "is_worth_a_retry", "value_of"]
 
 
 class WorkflowTaskError(AirflowException):
     """The workflow answered, and not with a success. The task may be retried.
 
-    Its ``__cause__`` is the :class:`~workflow_events.errors.WorkflowResultError` with the whole event.
+    Its ``__cause__`` is the :class:`~workflow_events.errors.WorkflowResultError` with the whole event; of many requests, that
+    of the first that failed.
 
     Attributes:
         error_type: the remote error's type, or the result's status where it has none.
         error_message: the remote error's message.
+        results: where many were asked, every answer that came, in order; None for those that did not. Else empty.
     """
 
-    def __init__(self, message: str, error_type: str = "", error_message: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        error_type: str = "",
+        error_message: str = "",
+        results: Sequence[WorkflowResultEvent | None] = (),
+    ) -> None:
         super().__init__(message)
         self.error_type = error_type
         self.error_message = error_message
+        self.results = list(results)
 
 
 class WorkflowTaskFailError(WorkflowTaskError, AirflowFailException):
@@ -49,7 +60,7 @@ def value_of(event: WorkflowResultEvent) -> dict[str, Any]:
         return dict(event.raise_for_status().result)
     except WorkflowResultError as error:
         kind = WorkflowTaskError if is_worth_a_retry(error) else WorkflowTaskFailError
-        raise kind(_message(error), error.error_type, error.error_message) from error
+        raise kind(explain(error), error.error_type, error.error_message) from error
 
 
 def is_worth_a_retry(error: WorkflowResultError) -> bool:
@@ -61,7 +72,8 @@ def is_worth_a_retry(error: WorkflowResultError) -> bool:
     return error.event.status is not ResultStatus.CANCELLED  # somebody stopped it on purpose
 
 
-def _message(error: WorkflowResultError) -> str:
+def explain(error: WorkflowResultError) -> str:
+    """What happened, for who reads the task's log."""
     event = error.event
     if event.status is not ResultStatus.INTERRUPTED:
         return str(error)

@@ -26,7 +26,12 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_integration.operator"]}],
         "sensors": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_integration.sensor"]}],
         "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_integration.hook"]}],
-        "triggers": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_integration.trigger"]}],
+        "triggers": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["airflow_integration.trigger", "airflow_integration.gather_trigger"],
+            }
+        ],
         "task-decorators": [{"name": "workflow", "class-name": "airflow_integration.decorator.workflow_task"}],
         "extra-links": ["airflow_integration.links.WorkflowRunLink"],
         "connection-types": [_connection_type()],

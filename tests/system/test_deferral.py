@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.system.runs import run_to_the_end, succeeded
+from tests.system.runs import log_of, run_to_the_end, succeeded
 
 if TYPE_CHECKING:
     from tests.system.responder import Responder
@@ -94,6 +94,35 @@ def test_a_cleared_task_asks_under_a_new_id(airflow: AirflowStack, responder: Re
 
     first, second = asked_in(responder, run_id)
     assert first.event_id != second.event_id
+
+
+def test_a_list_is_asked_by_one_task_in_one_deferral(airflow: AirflowStack, responder: Responder) -> None:
+    data = [{"n": 0, "size": 100_000}, *({"n": n} for n in range(1, 300))]
+
+    run_id = run_to_the_end(airflow, "ask_many", data)
+
+    value = airflow.xcom("ask_many", run_id, "ask")
+    assert [answer["echo"] for answer in value] == data
+    assert len(value[0]["padding"]) == 100_000
+    log = airflow.task_log("ask_many", run_id, "ask")
+    assert "300 of 300 requests are answered." in log
+    assert "xxxxxxxxxx" not in log
+
+
+def test_a_lists_retry_asks_for_the_same_requests_again(airflow: AirflowStack, responder: Responder) -> None:
+    airflow.wait_for_dag("ask_many")
+    data = [{"n": 0}, {"n": 1, "status": "error", "error": "again"}, {"n": 2}]
+
+    run_id = airflow.trigger("ask_many", {"data": data})
+
+    assert airflow.wait_for_run("ask_many", run_id, timeout=300) == "failed"
+    (ask,) = [one for one in airflow.task_instances("ask_many", run_id) if one["task_id"] == "ask"]
+    assert ask["try_number"] == 2
+    assert "these failed (counted from 0): 1" in log_of(airflow, ask)
+    asked = [(event.payload.data["n"], event.event_id, event.attempt) for event in asked_in(responder, run_id)]
+    first, second = ({(n, correlation_id) for n, correlation_id, attempt in asked if attempt == of} for of in (1, 2))
+    assert first == second
+    assert len(first) == 3
 
 
 def test_the_sensor_finds_a_request_made_elsewhere_in_each_of_its_modes(

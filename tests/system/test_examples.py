@@ -103,3 +103,17 @@ def test_the_mapped_tasks_and_their_sum(airflow: AirflowStack, worker: ServerPro
         "words": sum(answer["words"] for answer in answers),
         "sentences": 8,
     }
+
+
+def test_one_task_asks_for_all_and_another_for_any_two(airflow: AirflowStack, worker: ServerProcess) -> None:
+    run_id = run(airflow, "scatter_gather")
+
+    answers = airflow.xcom("scatter_gather", run_id, "statistics")
+    assert [answer["sentences"] for answer in answers] == [2, 2, 2, 2]
+    assert answers[0]["frequent"][0] in {"cursor", "read", "before"}
+    assert airflow.xcom("scatter_gather", run_id, "add_up") == {
+        "words": sum(answer["words"] for answer in answers),
+        "sentences": 8,
+    }
+    assert len(airflow.xcom("scatter_gather", run_id, "any_two")) == 4
+    assert airflow.xcom("scatter_gather", run_id, "count") >= 2

@@ -18,10 +18,22 @@ if TYPE_CHECKING:
     from workflow_events.pending import PendingRequest
     from workflow_events.replies.records import Reply
 
-__all__ = ["Gathering", "WaitFor"]
+__all__ = ["Gathering", "WaitFor", "check_wait_for"]
 
 WaitFor = Literal["all", "first"] | int
 """``"all"``: every answer. ``"first"``: one success. A number: so many successes."""
+
+
+def check_wait_for(wait_for: object) -> None:
+    """Refuse what is no :data:`WaitFor`, before it is known of how many.
+
+    Raises:
+        InvalidEventError: it is none.
+    """
+    named = isinstance(wait_for, str) and wait_for in {"all", "first"}
+    counted = isinstance(wait_for, int) and not isinstance(wait_for, bool) and wait_for > 0
+    if not named and not counted:
+        raise InvalidEventError(f"wait_for is 'all', 'first' or a number above 0, not {wait_for!r}.")
 
 
 class Gathering:
@@ -36,9 +48,8 @@ class Gathering:
     """
 
     def __init__(self, count: int, wait_for: WaitFor = "all") -> None:
-        needed = {"all": 0, "first": 1}.get(wait_for, wait_for) if isinstance(wait_for, str) else wait_for
-        if not isinstance(needed, int) or isinstance(wait_for, bool) or (wait_for != "all" and needed < 1):
-            raise InvalidEventError(f"wait_for is 'all', 'first' or a number above 0, not {wait_for!r}.")
+        check_wait_for(wait_for)
+        needed = wait_for if isinstance(wait_for, int) else {"all": 0, "first": 1}[wait_for]
         if needed > count:
             raise InvalidEventError(f"{needed} successes are wanted of {count} requests; ask more or want fewer.")
         self.wait_for = wait_for

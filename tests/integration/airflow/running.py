@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, TypeVar
 
+from airflow.sdk._shared.module_loading import import_string
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.execution_time.task_runner import _run_execute_callable
 from airflow.sdk.serde import deserialize, serialize
 
-from airflow_integration.trigger import WorkflowResultTrigger
+from airflow_integration.settled_trigger import SettledTrigger
+
+Trigger = TypeVar("Trigger", bound=SettledTrigger)
 
 
 def execute(task: Any, context: dict[str, Any]) -> Any:
@@ -18,15 +21,16 @@ def execute(task: Any, context: dict[str, Any]) -> Any:
     return _run_execute_callable(context=context, execute=task.execute, task=task)
 
 
-def revive(trigger: WorkflowResultTrigger) -> WorkflowResultTrigger:
+def revive(trigger: Trigger) -> Trigger:
     """The trigger as another process gets it: through Airflow's serializer and the database."""
     path, arguments = trigger.serialize()
-    assert path == f"{WorkflowResultTrigger.__module__}.{WorkflowResultTrigger.__qualname__}"
+    kind = import_string(path)
+    assert kind is type(trigger)
     revived: Any = deserialize(json.loads(json.dumps(serialize(arguments))))
-    return WorkflowResultTrigger(**revived)
+    return kind(**revived)
 
 
-async def fire(trigger: WorkflowResultTrigger) -> Any:
+async def fire(trigger: SettledTrigger) -> Any:
     """Run a trigger to its one event, and give the event's payload as the task gets it."""
     payloads = [event.payload async for event in trigger.run()]
     assert len(payloads) == 1

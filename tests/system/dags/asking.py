@@ -30,6 +30,19 @@ asking("ask_by_connection", deferrable=True, inline_wait=0, workflow_events_conn
 asking("ask_with_retries", deferrable=True, inline_wait=0, retries=1, retry_delay=1)
 
 
+with DAG("ask_many", schedule=None, catchup=False, params={"data": DATA}):
+    WorkflowOperator(
+        task_id="ask",
+        workflow_id="echo",
+        data=plan(),
+        timeout=180,
+        deferrable=True,
+        inline_wait=0,
+        retries=1,
+        retry_delay=1,
+    )
+
+
 class SlowLink(BaseOperatorLink):
     """Airflow asks for links after the task is deferred and before its process ends: so this process ends late."""
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -94,24 +95,55 @@ def test_the_functions_data_is_not_rendered_as_a_template_but_its_arguments_and_
     assert {"op_args", "op_kwargs", "workflow_id", "graph", "thread_id", "metadata"} <= set(fields)
 
 
-def test_a_function_that_returns_no_data_is_told_so(dag: DAG) -> None:
+@pytest.mark.parametrize(
+    "data, said",
+    [
+        ("text", r"summarise\(\) must return the request's data.*str"),
+        (None, r"summarise\(\) must return the request's data.*NoneType"),
+        ([{}, "not", {}], "element 1 of 3, counted from 0, is of type str"),
+    ],
+    ids=["text", "nothing", "a list with a text"],
+)
+def test_a_function_that_returns_no_data_is_told_so(data: object, said: str, dag: DAG) -> None:
     @task.workflow
     def summarise() -> Any:
-        return ["not", "a", "dict"]
+        return data
 
     with dag:
         operator = operator_of(summarise())
 
-    with pytest.raises(TypeError, match=r"summarise\(\) must return the request's data.*list"):
+    with pytest.raises(TypeError, match=said):
         # As Airflow's task runner calls it, past the guard against calls from DAG files.
         type(operator).execute.__wrapped__(operator, {})
+
+
+def test_type_checkers_know_that_a_list_of_questions_has_a_list_of_answers(dag: DAG) -> None:
+    @task.workflow
+    def one() -> dict[str, Any]:
+        return {}
+
+    @task.workflow(wait_for="first", return_partial_on_timeout=True)
+    def many(count: int) -> list[dict[str, Any]]:
+        return [{}] * count
+
+    # What the function is to type checkers: not what the task's value is made of, which only runs tell.
+    told_one: Callable[[], dict[str, Any]] = one.function
+    told_many: Callable[[int], list[dict[str, Any] | None]] = many.function
+
+    with dag:
+        made = operator_of(many(3))
+
+    assert (told_one(), told_many(2)) == ({}, [{}, {}])
+    assert (made.wait_for, made.return_partial_on_timeout) == ("first", True)
 
 
 class TestTheOperator:
     def test_its_arguments_are_readable(self) -> None:
         arguments: dict[str, Any] = {
             "workflow_id": "w",
-            "data": {"a": 1},
+            "data": [{"a": 1}],
+            "wait_for": 1,
+            "return_partial_on_timeout": True,
             "timeout": 5.0,
             "graph": "g",
             "thread_id": "t",
@@ -135,6 +167,11 @@ class TestTheOperator:
         with pytest.raises(ValueError, match="timeout must be above 0"):
             WorkflowOperator(task_id="x", workflow_id="w", timeout=0)
 
+    @pytest.mark.parametrize("wait_for", ["any", 0, -3, True, 1.5], ids=str)
+    def test_what_cannot_be_waited_for_is_refused_while_parsing(self, wait_for: Any) -> None:
+        with pytest.raises(ValueError, match="wait_for is 'all', 'first' or a number above 0"):
+            WorkflowOperator(task_id="x", workflow_id="w", data=[], wait_for=wait_for)
+
     def test_airflows_default_decides_on_deferral(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert WorkflowOperator(task_id="x", workflow_id="w").deferrable is False
 
@@ -152,6 +189,14 @@ class TestTheOperator:
         operator.render_template_fields({"who": "me"})  # type: ignore[typeddict-unknown-key]
 
         assert (operator.workflow_id, operator.data) == ("w-me", {"a": ["me"], "b": {"c": "me"}})
+
+    def test_templates_are_rendered_inside_a_list_of_data(self, dag: DAG) -> None:
+        with dag:
+            operator = WorkflowOperator(task_id="x", workflow_id="w", data=[{"a": "{{ who }}"}, {"b": ["{{ who }}"]}])
+
+        operator.render_template_fields({"who": "me"})  # type: ignore[typeddict-unknown-key]
+
+        assert operator.data == [{"a": "me"}, {"b": ["me"]}]
 
     def test_it_maps_over_data(self, dag: DAG) -> None:
         with dag:

@@ -37,6 +37,27 @@ def test_anything_but_a_retry_asks_for_another_request(change: dict[str, Any]) -
     assert identity_of(context()).correlation_id != identity_of(context(**change)).correlation_id
 
 
+def test_each_of_many_requests_has_an_id_of_its_own_that_a_retry_finds_again_and_a_clear_does_not() -> None:
+    first, retried, cleared = (
+        [identity_of(context(**change)).correlation_id_of(index) for index in range(100)]
+        for change in ({}, {"try_number": 2}, {"max_tries": 3})
+    )
+
+    assert first == retried
+    assert len({*first, *cleared, identity_of(context()).correlation_id}) == 201
+    assert {timestamp_of(one) for one in first} == {STARTED}
+
+
+def test_one_of_many_is_not_mistaken_for_one_of_another_mapped_instance() -> None:
+    ids = {
+        identity_of(context(map_index=map_index)).correlation_id_of(index)
+        for map_index in range(12)
+        for index in range(12)
+    }
+
+    assert len(ids) == 144
+
+
 def test_the_id_carries_the_start_of_the_run_so_that_a_waiter_knows_where_to_read_from() -> None:
     assert timestamp_of(identity_of(context()).correlation_id) == STARTED
 

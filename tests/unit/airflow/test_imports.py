@@ -46,7 +46,9 @@ def test_importing_everything_that_dag_files_use_imports_no_kafka_client_and_no_
     assert imported_by(code) == "[]"
 
 
-@pytest.mark.parametrize("name", ["task_workflow", "deferrable_operator", "mapped_fan_out", "taskflow_by_hand"])
+@pytest.mark.parametrize(
+    "name", ["task_workflow", "deferrable_operator", "mapped_fan_out", "scatter_gather", "taskflow_by_hand"]
+)
 def test_parsing_an_example_dag_imports_no_kafka_client(name: str) -> None:
     code = f"import runpy; runpy.run_path({str(DAGS / f'{name}.py')!r})"
 
