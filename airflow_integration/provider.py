@@ -106,7 +106,8 @@ def _configuration() -> dict[str, Any]:
             "inline_result_limit": {
                 "description": (
                     "Bytes up to which a result travels in the trigger's event, which Airflow writes to its database "
-                    "and its log. A larger one is named by topic, partition and offset and read in the worker."
+                    "and its log; of a list's results, their sum. What is larger is named by topic, partition and offset "
+                    "and read in the worker."
                 ),
                 "version_added": None,
                 "type": "integer",
