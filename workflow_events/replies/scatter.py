@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
-from workflow_events.errors import GatherTimeoutError, ResultTimeoutError
+from workflow_events.errors import ResultTimeoutError
 from workflow_events.replies.gathering import Gathering, WaitFor
 
 if TYPE_CHECKING:
@@ -64,10 +64,6 @@ async def gather_replies(
                 if on_progress is not None:
                     on_progress(gathering.answered, len(gathering))
     if not gathering.done and not return_partial_on_timeout:
-        raise GatherTimeoutError(
-            [expected[index].pending for index in gathering.missing],
-            [reply.event if reply is not None else None for reply in gathering.replies],
-            read_to=timed_out[-1].read_to,
-            cause=timed_out[-1].cause,
-        )
+        last = timed_out[-1]
+        raise gathering.timed_out([one.pending for one in expected], read_to=last.read_to, cause=last.cause)
     return gathering.replies
