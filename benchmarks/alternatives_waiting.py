@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import os
+import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -14,6 +15,8 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from airflow.providers.apache.kafka.triggers.await_message import AwaitMessageTrigger
+from airflow.sdk.exceptions import AirflowException
+from confluent_kafka import KafkaException
 
 from airflow_integration import WorkflowResultTrigger
 from airflow_integration.handover import take_over
@@ -57,12 +60,16 @@ async def do(contestant: str, job: Job, wait_for_start: Callable[[], None]) -> O
 
         async def waiter(number: int, request: PendingRequest) -> None:
             async with aclosing(wait(job, number, request)) as replies:
-                async for reply in replies:
-                    assert reply in {request.correlation_id, None}, "a waiter got somebody else's reply"
-                    (lost if reply is None else had).append(time.perf_counter())
-                    if len(had) + len(lost) == job.waiters:
-                        all_over.set()
-                    return
+                try:
+                    reply = await anext(replies)
+                except (AirflowException, KafkaException) as error:
+                    # The provider's trigger gives up where a poll or a commit fails, and with it the task.
+                    print(f"{contestant}, waiter {number}: {error}", file=sys.stderr)
+                    reply = None
+                assert reply in {request.correlation_id, None}, "a waiter got somebody else's reply"
+                (lost if reply is None else had).append(time.perf_counter())
+                if len(had) + len(lost) == job.waiters:
+                    all_over.set()
 
         over = asyncio.create_task(all_over.wait())
         # What a waiter does after its reply, such as closing its consumer, takes the others' time but is not waited for.

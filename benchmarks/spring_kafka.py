@@ -31,7 +31,6 @@ import json
 import math
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -89,12 +88,12 @@ _Side = Callable[[int, int], Awaitable[_Round]]
 
 
 async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float) -> AsyncIterator[Figure]:
-    """Requests a second, p50 and p99, with 1, 100 and 1,000 in flight; nothing where Maven or Java is missing."""
-    try:
-        classpath = await asyncio.to_thread(build)
-    except PartUnavailableError as error:
-        print(f"Spring Kafka is left out: {error}", file=sys.stderr)
-        return
+    """Requests a second, p50 and p99, with 1, 100 and 1,000 in flight.
+
+    Raises:
+        PartUnavailableError: Java or Maven is missing, or what they need is.
+    """
+    classpath = await asyncio.to_thread(build)
     with echoing(settings):
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(AsyncWorkflowClient(settings))
@@ -224,7 +223,7 @@ def build(*, fetch: bool = True) -> str:
     java_program()
     maven = shutil.which("mvn")
     if maven is None:
-        raise PartUnavailableError("it is built by Maven, and no mvn is on the path")
+        raise PartUnavailableError("Spring Kafka is fetched and built by Maven, and no mvn is on the path")
     command = [maven, "--quiet", "--batch-mode", "--file", str(_PROJECT / "pom.xml"), "package"]
     said = ""
     for attempt in [[*command, "--offline"], *([command] if fetch else [])]:
@@ -232,4 +231,4 @@ def build(*, fetch: bool = True) -> str:
         if done.returncode == 0:
             return f"{_PROJECT / 'target' / 'classes'}:{_PROJECT / 'target' / 'libs' / '*'}"
         said = done.stdout + done.stderr
-    raise PartUnavailableError(f"Maven could not build the project in {_PROJECT.name}:\n{said}")
+    raise PartUnavailableError(f"Maven could not build Spring Kafka's harness:\n{said}")

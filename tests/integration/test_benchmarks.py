@@ -80,9 +80,10 @@ def test_everybody_gets_their_own_reply_after_a_process_that_failed(settings: Ka
 
 def test_spring_kafka_is_measured_side_by_side(settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     try:
-        spring_kafka.build(fetch=False)
+        classpath = spring_kafka.build(fetch=False)
     except PartUnavailableError as error:
         pytest.skip(f"Spring Kafka has not been fetched here (python -m benchmarks --only spring): {error}"[:300])
+    monkeypatch.setattr(spring_kafka, "build", lambda: classpath)
     monkeypatch.setattr(spring_kafka, "_REQUESTS", {1: 2, 100: 200})
     monkeypatch.setattr(spring_kafka, "_SPRING", {"Spring Kafka": {}})
 
@@ -94,10 +95,9 @@ def test_spring_kafka_is_measured_side_by_side(settings: KafkaSettings, monkeypa
 
 
 def test_without_maven_spring_kafka_is_left_out_in_words(
-    settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda name, **_: None if name == "mvn" else f"/bin/{name}")
 
-    assert figures_of(spring_kafka.measure, settings, scale=0.002) == []
-
-    assert "Spring Kafka is left out" in capsys.readouterr().err
+    with pytest.raises(PartUnavailableError, match="no mvn is on the path"):
+        figures_of(spring_kafka.measure, settings, scale=0.01)
