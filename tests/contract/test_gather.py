@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -139,11 +140,14 @@ async def test_a_thousand_at_once(kafka_settings: KafkaSettings, respond: Any, g
     assert numbers(results) == list(range(1000))
 
 
-async def test_answers_by_partition_are_gathered_too(kafka_settings: KafkaSettings) -> None:
-    # Given a worker that answers at the whole return address
+@contextlib.asynccontextmanager
+async def answering_by_partition(settings: KafkaSettings) -> AsyncIterator[None]:
+    """A worker that answers at the whole return address, as ours does."""
+    ready = asyncio.Event()
+
     async def serve() -> None:
-        consumer = await aio.start_consumer(kafka_settings, kafka_settings.workflow_events_topic)
-        producer = await aio.start_producer(kafka_settings)
+        consumer = await aio.start_consumer(settings, settings.workflow_events_topic)
+        producer = await aio.start_producer(settings)
         ready.set()
         try:
             async for record in consumer:
@@ -157,19 +161,41 @@ async def test_answers_by_partition_are_gathered_too(kafka_settings: KafkaSettin
             await consumer.stop()
             await producer.stop()
 
-    ready = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(serve())
         await ready.wait()
-        data = [{"n": n} for n in range(30)]
+        yield
+        serving.cancel()
+
+
+async def test_answers_by_partition_are_gathered_too(kafka_settings: KafkaSettings) -> None:
+    data = [{"n": n} for n in range(30)]
+    async with answering_by_partition(kafka_settings):
         with WorkflowClient(kafka_settings, reply_partition="by_correlation_id") as client:
-            # When many are gathered, and then one alone
             results = await asyncio.to_thread(client.gather, "w", data, timeout=60)
             one = await asyncio.to_thread(client.gather, "w", data[:1], timeout=60)
-        serving.cancel()
-    # Then each has its own
     assert numbers(results) == list(range(30))
     assert numbers(one) == [0]
+
+
+async def test_a_partition_in_which_nobody_waited_is_read_for_who_waits_there_later(
+    kafka_settings: KafkaSettings,
+) -> None:
+    async with answering_by_partition(kafka_settings):
+        with WorkflowClient(kafka_settings, reply_partition="by_correlation_id") as client:
+            # Given answers in all three partitions
+            requests = await asyncio.to_thread(client.submit_many, "w", [{"n": n} for n in range(60)], timeout=60)
+            for partition in range(3):
+                last = [request for request in requests if request.reply_partition == partition][-1]
+                await asyncio.to_thread(client.wait, last)
+            # When those of two partitions are waited for, and then those of the third among others
+            some = [request for request in requests if request.reply_partition != 2]
+            first = await asyncio.to_thread(client.wait_many, some)
+            rest = [request for request in requests if request.reply_partition == 2] + some[:5]
+            second = await asyncio.to_thread(client.wait_many, rest)
+    # Then all are found
+    assert {result.correlation_id for result in first if result} == {request.correlation_id for request in some}
+    assert {result.correlation_id for result in second if result} == {request.correlation_id for request in rest}
 
 
 class TestFromAThread:
