@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from benchmarks.log_filling import fill, results
+from benchmarks.log_filling import fill, results, seal
 from benchmarks.matching import catch_up_of
 from benchmarks.measuring import Figure, compare
 from benchmarks.raw_reading import read_all
@@ -23,6 +23,7 @@ async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float)
     backlog, waiters = int(1_000_000 * scale), int(10_000 * scale)
     ids = [uuid4() for _ in range(waiters)]
     fill(settings, results(backlog, ids))
+    seal(settings)
     per_partition = backlog // settings.topic_partitions
     # The cursor of the n-th lies half way to where its result is.
     waiting = [

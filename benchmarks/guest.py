@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from benchmarks.flooding import flooding
-from benchmarks.log_filling import fill, results
+from benchmarks.log_filling import fill, results, seal
 from benchmarks.measuring import Figure, tell_progress
 from workflow_events import PendingRequest
 from workflow_events.replies import topic_log
@@ -84,6 +84,7 @@ async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float)
     backlog, waiters = int(1_000_000 * scale), int(10_000 * scale)
     ids = [uuid4() for _ in range(waiters)]
     await asyncio.to_thread(fill, fresh, results(backlog, ids))
+    seal(fresh)
     yield await _figure(
         f"longest wait of another coroutine, {waiters:,} taken up over a backlog of {backlog:,}",
         broker,

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from benchmarks.log_filling import fill, results
+from benchmarks.log_filling import fill, results, seal
 from benchmarks.measuring import Figure, compare
 from benchmarks.raw_reading import read_all
 from workflow_events import KafkaSettings, PendingRequest
@@ -23,6 +23,7 @@ async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float)
     count = int(500_000 * scale)
     ids = [uuid4() for _ in range(count // 10)]
     fill(settings, results(count, ids))
+    seal(settings)
 
     async def ours() -> float:
         return count / await catch_up_of(settings, [(correlation_id, {}) for correlation_id in ids])

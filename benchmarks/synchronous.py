@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from kafka import TopicPartition
 
-from benchmarks.log_filling import fill, results
+from benchmarks.log_filling import fill, results, seal
 from benchmarks.measuring import Figure, compare
 from workflow_events import KafkaSettings, PendingRequest
 from workflow_events.replies.sync_reader import SyncReplyReader
@@ -26,6 +26,7 @@ async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float)
     count = int(100_000 * scale)
     mine = uuid4()
     fill(settings, results(count, [mine]))
+    seal(settings)
 
     def poll() -> float:
         pending = _pending(settings, mine)
