@@ -72,6 +72,8 @@ class Responder:
             self._loop.close()
 
     async def _serve(self) -> None:
+        # A message that waits behind thousands of others is given up by the client before it was ever sent.
+        self._sending = asyncio.Semaphore(500)
         self._go = asyncio.Event()
         self._go.set()
         topic = self.settings.workflow_events_topic
@@ -102,7 +104,8 @@ class Responder:
         await self._go.wait()
         if data.get("ignore"):
             return
-        await aio.send(producer, result_message(answer_to(event), topic=topic))
+        async with self._sending:
+            await aio.send(producer, result_message(answer_to(event), topic=topic))
         self.answered += 1
 
 
