@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
 
+from workflow_events.errors import BrokerUnavailableError
 from workflow_events.replies import topic_log
 from workflow_events.replies.cursor import Clamped, clamp_all, reached, reading_from
 from workflow_events.retry import async_transport_retrying
@@ -121,6 +122,11 @@ class CatchUp:
             for records in batches.values():
                 self.scanned += len(records)
                 self._correlator.feed(records)
+            if not batches and topic_log.ends_before(consumer, self._correlator.topic, stop):
+                raise BrokerUnavailableError(
+                    f"The log of {self._correlator.topic!r} lost its end while it was read (the topic was made anew or "
+                    "truncated); reading it again"
+                )
             for partition in stop:
                 # The client's position also passes what no record shows: transaction markers, aborted batches.
                 positions[partition] = await consumer.position(TopicPartition(self._correlator.topic, partition))

@@ -7,6 +7,7 @@ contract tests.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -60,6 +61,7 @@ class MemoryLog:
         self.refuses = True
         self.fetch_size = 1000
         self.cuts = 0
+        self._changed = asyncio.Event()
 
     def publish(
         self, partition: int, value: bytes | None, headers: list[tuple[str, bytes | None]], *, now: float
@@ -68,6 +70,7 @@ class MemoryLog:
         self.published += 1
         record = LoggedRecord(partition, log.end, value, headers, self.published, now)
         log.records.append(record)
+        self.wake()
         return record
 
     def records(self) -> Iterable[LoggedRecord]:
@@ -104,6 +107,20 @@ class MemoryLog:
         await asyncio.sleep(_ROUND_TRIP_SECONDS)
         self.ask()
         yield MemoryConsumer(self)
+
+    def wake(self) -> None:
+        """Let fetches that wait for records answer, as a broker does when something comes or a connection breaks."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def change(self, timeout: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+
+    def break_connections(self) -> None:
+        self.cuts += 1
+        self.wake()
 
     def ask(self) -> None:
         if self.away:
@@ -153,7 +170,10 @@ class MemoryConsumer:
 
     async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[LoggedRecord]]:
         fetched = self._fetch(min(max_records, self._log.fetch_size))
-        await asyncio.sleep(_ROUND_TRIP_SECONDS if fetched else timeout_ms / 1000)
+        if fetched:
+            await asyncio.sleep(_ROUND_TRIP_SECONDS)
+        else:
+            await self._log.change(timeout_ms / 1000)
         if self._cuts < self._log.cuts:
             raise BrokerUnavailableError("The connection broke.")
         return fetched
