@@ -52,6 +52,21 @@ def test_where_the_parts_are_cut_matters() -> None:
 
 
 @pytest.mark.parametrize(
+    "parts,time,derived",
+    [
+        (("dag", "task"), datetime(2026, 1, 1, tzinfo=UTC), "019b76da-a800-79cf-a129-c10e2bbf6c43"),
+        (("dag", "t\u00e4sk", ""), datetime(1970, 1, 1, tzinfo=UTC), "00000000-0000-7ecf-b389-f552b002c94a"),
+    ],
+    ids=["now", "1970"],
+)
+def test_a_derived_id_stays_the_same_over_versions_of_this_package(
+    parts: tuple[str, ...], time: datetime, derived: str
+) -> None:
+    # A task that is retried after an upgrade must find the work that it asked for before.
+    assert derive_correlation_id(*parts, time=time) == UUID(derived)
+
+
+@pytest.mark.parametrize(
     "time",
     [datetime(2026, 1, 1), datetime(1960, 1, 1, tzinfo=UTC)],  # noqa: DTZ001 - it is to be refused
     ids=["naive", "before 1970"],

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import pickle
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -39,6 +39,8 @@ def test_what_is_no_pending_request_is_said_by_field() -> None:
 def test_remaining_counts_down_to_the_deadline_and_past_it() -> None:
     assert PENDING.remaining(NOW) == 30
     assert PENDING.remaining(NOW + timedelta(minutes=1)) == -30
+    begun = datetime.now(tz=UTC)
+    assert 0 <= PENDING.remaining(begun) - PENDING.remaining() <= (datetime.now(tz=UTC) - begun).total_seconds()
 
 
 def test_a_timeout_names_id_topic_cursor_and_what_to_check_and_can_be_pickled() -> None:
@@ -83,11 +85,63 @@ def test_a_prepared_request_carries_deadline_return_address_and_cursor() -> None
     assert event.event_id == prepared.pending.correlation_id
     assert (event.attempt, event.thread_id, event.payload.graph) == (2, "t", "g")
     assert event.metadata.model_extra == {"user_id": "u"}
-    assert prepared.pending.reply_cursor == {0: 5}
+    assert event.timestamp == NOW
+    assert (prepared.pending.attempt, prepared.pending.thread_id) == (2, "t")
+    assert (prepared.pending.reply_cursor, prepared.pending.reply_partition) == ({0: 5}, None)
+    assert prepared.message.topic == settings.workflow_events_topic
     assert prepared.pending.workflow_run_id == str(event.event_id)
     address = return_address_in(prepared.message.headers)
     assert address is not None
+    assert address.partition is None
     assert address.topic == prepared.pending.reply_topic == settings.workflow_results_topic
+
+
+def test_a_request_keeps_the_id_and_the_run_that_it_is_given_and_is_the_first_attempt() -> None:
+    mine, before = uuid4(), datetime.now(tz=UTC)
+    prepared = prepare_request(
+        KafkaSettings(_env_file=None),
+        "w",
+        {},
+        cursor={0: 5},
+        timeout=60,
+        source="airflow",
+        correlation_id=mine,
+        workflow_run_id="run-1",
+    )
+    event = decode_event(prepared.message.value)
+    assert event.event_id == prepared.pending.correlation_id == mine
+    assert event.workflow_run_id == prepared.pending.workflow_run_id == "run-1"
+    assert event.attempt == prepared.pending.attempt == 1
+    assert before <= event.timestamp <= datetime.now(tz=UTC)
+
+
+@pytest.mark.parametrize(
+    "cursor,number,partition,read_from",
+    [
+        ({0: 5, 1: 6, 2: 7}, 7, 1, {1: 6}),
+        ({0: 5, 1: 6, 2: 7}, 9, 0, {0: 5}),
+        ({0: 5, 2: 7}, 3, 1, {1: 0}),
+        ({}, 7, 0, {0: 0}),
+    ],
+    ids=["one of three", "the first", "one without an offset", "none known"],
+)
+def test_an_answer_by_partition_is_asked_for_and_awaited_in_one_alone(
+    cursor: dict[int, int], number: int, partition: int, read_from: dict[int, int]
+) -> None:
+    prepared = prepare_request(
+        KafkaSettings(_env_file=None),
+        "w",
+        {},
+        cursor=cursor,
+        timeout=60,
+        source="airflow",
+        correlation_id=UUID(int=number),
+        reply_partition="by_correlation_id",
+    )
+    address = return_address_in(prepared.message.headers)
+    assert address is not None
+    assert address.partition == prepared.pending.reply_partition == partition
+    assert prepared.pending.reply_cursor == read_from
 
 
 @pytest.mark.parametrize(
@@ -107,8 +161,11 @@ def test_a_request_that_does_not_fit_the_event_is_refused(arguments: dict[str, o
 
 def test_a_cancel_names_the_request_on_the_control_topic() -> None:
     settings = KafkaSettings(_env_file=None)
-    message = cancel_message(settings, PENDING, source="airflow")
+    pending = PENDING.model_copy(update={"attempt": 3, "thread_id": "t"})
+    message = cancel_message(settings, pending, source="airflow")
     event = decode_event(message.value)
+    assert (event.attempt, event.thread_id, event.source) == (3, "t", "airflow")
+    assert (event.workflow_id, event.workflow_run_id) == ("w", "r")
     assert message.topic == settings.workflow_control_topic
     assert event.event_type == "workflow.cancel"
     assert event.payload.data == {"correlation_id": str(PENDING.correlation_id)}

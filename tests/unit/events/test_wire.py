@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -41,6 +42,23 @@ def test_the_correlation_id_is_the_first_header_and_cloudevents_follow() -> None
     assert datetime.fromisoformat(headers["ce_time"].decode()) == EVENT.timestamp
     assert headers["content-type"] == b"application/json"
     assert wire.return_address_in(message.headers) == wire.ReturnAddress("replies", 3)
+
+
+def test_other_events_are_keyed_by_their_own_id_and_say_whose_they_are() -> None:
+    threaded = EVENT.model_copy(update={"thread_id": "thread-1"})
+    message = wire.event_message(threaded, topic="control")
+    assert (message.topic, message.key) == ("control", str(ID).encode())
+    assert message.headers == wire.request_message(EVENT, topic="t").headers
+    assert wire.decode_event(message.value) == threaded
+
+
+def test_a_message_goes_to_the_topic_and_partition_it_was_made_for() -> None:
+    assert wire.request_message(EVENT, topic="requests").topic == "requests"
+    message = wire.result_message(RESULT, topic="replies", partition=3, source="node")
+    assert (message.topic, message.partition, message.key) == ("replies", 3, str(ID).encode())
+    assert dict(message.headers)["ce_source"] == b"/node"
+    assert dict(message.headers)["ce_type"] == b"workflow.result"
+    assert dict(wire.result_message(RESULT, topic="replies").headers)["ce_source"] == b"/langgraph"
 
 
 def test_absent_fields_stay_off_the_wire_and_nulls_of_the_user_stay_on() -> None:
@@ -111,6 +129,11 @@ def test_the_id_of_a_broken_request_is_found_where_it_can_be() -> None:
     assert wire.correlation_id_in([], json.dumps({"event_id": str(ID), "payload": 3}).encode()) == ID
     assert wire.correlation_id_in([("correlation-id", str(ID).encode())], b"\xff") == ID
     assert wire.correlation_id_in([("correlation-id", b"?")], None) is None
+    assert wire.correlation_id_in([], json.dumps({"correlation_id": str(ID), "event_id": str(uuid4())}).encode()) == ID
+    assert (
+        wire.correlation_id_in([("user-id", str(uuid4()).encode()), ("correlation-id", str(ID).encode())], None) == ID
+    )
+    assert wire.correlation_id_in([("user-id", str(ID).encode())], None) is None
 
 
 @given(
@@ -127,6 +150,35 @@ def test_reading_others_headers_and_bodies_never_raises(
     wire.return_address_in(headers)
 
 
+@dataclass
+class Message:
+    headers: list[tuple[str, bytes | None]]
+    value: bytes | None
+
+
+SOME_IDS = st.integers(0, 2).map(lambda number: str(UUID(int=number)))
+BODIES = SOME_IDS.map(lambda name: json.dumps({"correlation_id": name}).encode())
+MESSAGES = st.builds(
+    Message,
+    st.lists(
+        st.tuples(
+            st.sampled_from(["correlation-id", "x"]),
+            st.none() | st.just(b"?") | SOME_IDS.map(str.encode) | SOME_IDS.map(lambda name: name.upper().encode()),
+        ),
+        max_size=3,
+    ),
+    st.none() | st.just(b"{") | BODIES,
+)
+
+
+@given(st.lists(MESSAGES, max_size=6), st.sets(SOME_IDS.map(str.encode)))
+def test_matching_a_batch_says_of_each_message_what_is_said_of_it_alone(
+    messages: list[Message], wanted: set[bytes]
+) -> None:
+    alone = [(message, wire.find_correlation_key(message.headers, message.value)) for message in messages]
+    assert list(wire.matching(messages, wanted)) == [(message, key) for message, key in alone if key in wanted]
+
+
 @pytest.mark.parametrize(
     "headers,expected",
     [
@@ -136,6 +188,7 @@ def test_reading_others_headers_and_bodies_never_raises(
         ([("reply-topic", b"r"), ("reply-partition", b"-7")], wire.ReturnAddress("r")),
         ([("reply-partition", b"7")], None),
         ([("reply-topic", None)], None),
+        ([("x", None), ("reply-topic", b"r")], wire.ReturnAddress("r")),
     ],
 )
 def test_a_return_address_needs_a_topic(

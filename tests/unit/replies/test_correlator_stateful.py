@@ -9,28 +9,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from uuid import UUID
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
-from workflow_events import PendingRequest, ResultStatus, WorkflowResultEvent, wire
+from tests.unit.replies.answers import ATTEMPTS, IDS, REQUESTS, SHAPES, STATUSES, answers, id_of, message
+from workflow_events import PendingRequest, ResultStatus
 from workflow_events.replies.correlator import Correlator, Waiter
-from workflow_events.replies.cursor import is_behind
+from workflow_events.replies.cursor import is_behind, reading_from
 from workflow_events.replies.records import Record as Seen
 from workflow_events.replies.records import Reply
 from workflow_events.replies.window import RecentRecords
 
-PARTITIONS = 3
-REQUESTS = 4
+PARTITIONS = 2
+MOST_PARTITIONS = 4
+PLACES = st.integers(0, MOST_PARTITIONS - 1)
 
 
 @dataclass
 class Record:
     partition: int
     offset: int
-    value: bytes
+    value: bytes | None
     headers: list[tuple[str, bytes | None]]
 
 
@@ -57,32 +58,30 @@ class Correlation(RuleBasedStateMachine):
     waiters = Bundle("waiters")
 
     @rule(
-        request=st.integers(0, REQUESTS),
-        partition=st.integers(0, PARTITIONS - 1),
-        status=st.sampled_from(ResultStatus),
-        attempt=st.none() | st.integers(1, 3),
-        shape=st.sampled_from(["ours", "bare", "forged", "broken"]),
+        request=IDS,
+        partition=PLACES,
+        status=STATUSES,
+        attempt=st.none() | st.integers(1, ATTEMPTS),
+        shape=SHAPES,
     )
     def publish(self, request: int, partition: int, status: ResultStatus, attempt: int | None, shape: str) -> None:
-        event = WorkflowResultEvent(
-            correlation_id=UUID(int=request), workflow_id="w", workflow_run_id="r", status=status, attempt=attempt
-        )
-        message = wire.result_message(event, topic="t")
-        value, headers = message.value, list(message.headers)
-        if shape == "bare":
-            headers = []
-        elif shape == "forged":
-            headers = list(
-                wire.result_message(event.model_copy(update={"correlation_id": UUID(int=99)}), topic="t").headers
-            )
-            headers[0] = ("correlation-id", str(UUID(int=(request + 1) % REQUESTS)).encode())
-        elif shape == "broken":
-            value = value[:-5]
-        self.log[partition].append(Record(partition, len(self.log[partition]), value, list(headers)))
+        value, headers = message(request, shape, status, attempt)
+        partition %= len(self.log)
+        self.log[partition].append(Record(partition, len(self.log[partition]), value, headers))
 
-    @rule(partition=st.integers(0, PARTITIONS - 1), most=st.integers(1, 4))
+    @precondition(lambda self: len(self.log) < MOST_PARTITIONS)
+    @rule()
+    def grow(self) -> None:
+        """The topic gets one more partition, and the reader learns of it."""
+        partition = len(self.log)
+        self.log[partition] = []
+        self.read[partition] = 0
+        self.window.start_at(self.read)
+
+    @rule(partition=PLACES, most=st.integers(1, 4))
     def follow(self, partition: int, most: int) -> None:
         """The reader takes a batch."""
+        partition %= len(self.log)
         start = self.read[partition]
         batch = self.log[partition][start : start + most]
         if batch:
@@ -91,36 +90,52 @@ class Correlation(RuleBasedStateMachine):
             self.expect(batch)
             self.read[partition] += len(batch)
 
-    @rule(target=waiters, request=st.integers(0, REQUESTS - 1), attempt=st.integers(1, 3), back=st.integers(0, 6))
-    def wait(self, request: int, attempt: int, back: int) -> Waiting:
-        """A waiter comes, its cursor at or behind the end of the log."""
+    @rule(
+        target=waiters,
+        request=st.integers(0, REQUESTS - 1),
+        attempt=st.integers(1, ATTEMPTS),
+        back=st.integers(0, 6),
+        only=st.none() | PLACES,
+        unnamed=st.booleans(),
+    )
+    def wait(self, request: int, attempt: int, back: int, only: int | None, unnamed: bool) -> Waiting:  # noqa: FBT001
+        """A waiter comes, its cursor at or behind the end of the log, for all partitions or for one."""
         cursor = {partition: max(0, len(records) - back) for partition, records in self.log.items()}
+        if unnamed:
+            del cursor[len(cursor) - 1]
+        if only is not None:
+            only %= len(self.log)
         pending = PendingRequest(
-            correlation_id=UUID(int=request),
+            correlation_id=id_of(request),
             workflow_id="w",
             workflow_run_id="r",
             attempt=attempt,
             reply_topic="t",
+            reply_partition=only,
             reply_cursor=cursor,
             deadline=datetime.max.replace(tzinfo=UTC),
         )
         got: list[Reply] = []
         waiting = Waiting(self.correlator.register(pending, got.append), got)
         self.all.append(waiting)
-        if is_behind(cursor, self.read):
-            past = [
-                record
-                for partition, records in self.log.items()
-                for record in records[cursor[partition] : self.read[partition]]
-            ]
-            if self.window.covers(cursor):
-                held = self.window.find(waiting.waiter.key)
-                for record in held:
-                    self.correlator.offer(record, waiting.waiter.key)
-                self.expect(held)
-            else:
-                self.correlator.feed(past)
-                self.expect(past)
+        start = reading_from(cursor, only, self.read)
+        if not is_behind(start, self.read):
+            return waiting
+        past = [
+            record
+            for partition, records in self.log.items()
+            for record in records[start.get(partition, 0) : self.read[partition]]
+        ]
+        if self.window.covers(start):
+            held = self.window.find(waiting.waiter.key)
+            for record in held:
+                self.correlator.offer(record, waiting.waiter.key)
+            self.expect(held)
+            missed = [record for record in past if record not in held and self.answers(pending, record)]
+            assert not missed, "the window lacks what it says it covers"
+        else:
+            self.correlator.feed(past)
+            self.expect(past)
         return waiting
 
     @rule(waiting=consumes(waiters))
@@ -129,9 +144,10 @@ class Correlation(RuleBasedStateMachine):
         self.correlator.forget(waiting.waiter)
         waiting.left = True
 
-    @rule(partition=st.integers(0, PARTITIONS - 1), back=st.integers(1, 5))
+    @rule(partition=PLACES, back=st.integers(1, 5))
     def rewind(self, partition: int, back: int) -> None:
         """The reader crashes and reads some of the log again."""
+        partition %= len(self.log)
         self.read[partition] = max(0, self.read[partition] - back)
         self.window.start_at(self.read)
 
@@ -143,16 +159,7 @@ class Correlation(RuleBasedStateMachine):
 
     @staticmethod
     def answers(pending: PendingRequest, record: Seen) -> bool:
-        """The contract, said once more and without the code under test."""
-        named = dict(record.headers).get("correlation-id")
-        try:
-            event = WorkflowResultEvent.model_validate_json(record.value or b"")
-        except ValueError:
-            return False
-        mine = str(pending.correlation_id)
-        if str(event.correlation_id) != mine or (named is not None and named.decode() != mine):
-            return False
-        return event.status == "success" or event.attempt is None or event.attempt >= pending.attempt
+        return answers(pending, record.value, list(record.headers))
 
     @invariant()
     def every_waiter_has_what_the_log_says(self) -> None:
@@ -163,4 +170,4 @@ class Correlation(RuleBasedStateMachine):
 
 
 TestCorrelation = Correlation.TestCase
-TestCorrelation.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestCorrelation.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

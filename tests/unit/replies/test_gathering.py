@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflow_events import InvalidEventError, ResultStatus, WorkflowResultEvent
+from workflow_events import InvalidEventError, PendingRequest, ResultStatus, WorkflowResultEvent
 from workflow_events.replies.gathering import Gathering, WaitFor
 from workflow_events.replies.records import RecordPosition, Reply
 
@@ -16,6 +18,17 @@ def reply(status: str = "success") -> Reply:
         correlation_id=uuid4(), workflow_id="w", workflow_run_id="r", status=ResultStatus(status)
     )
     return Reply(event, RecordPosition("t", 0, 0), 1)
+
+
+def pending() -> PendingRequest:
+    return PendingRequest(
+        correlation_id=uuid4(),
+        workflow_id="w",
+        workflow_run_id="r",
+        reply_topic="t",
+        reply_cursor={},
+        deadline=datetime.max.replace(tzinfo=UTC),
+    )
 
 
 def test_all_waits_for_every_answer_and_keeps_their_order() -> None:
@@ -55,10 +68,26 @@ def test_nothing_asked_is_all_answered() -> None:
     assert Gathering(0).done
 
 
-@pytest.mark.parametrize("wait_for", ["some", 0, -1, True, 4, 1.5], ids=str)
+@pytest.mark.parametrize("wait_for", ["some", 0, -1, True, 1.5], ids=str)
 def test_what_cannot_be_waited_for_is_refused(wait_for: WaitFor) -> None:
-    with pytest.raises(InvalidEventError):
+    with pytest.raises(InvalidEventError, match=re.escape(repr(wait_for))):
         Gathering(3, wait_for)
+
+
+def test_more_successes_than_requests_are_refused() -> None:
+    with pytest.raises(InvalidEventError, match="4 successes are wanted of 3 requests"):
+        Gathering(3, 4)
+    assert Gathering(3, 3).wait_for == 3
+
+
+def test_a_timeout_tells_which_are_missing_what_came_and_how_far_was_read() -> None:
+    gathering, came = Gathering(3), reply()
+    gathering.add(1, came)
+    asked = [pending(), pending(), pending()]
+    error = gathering.timed_out(asked, read_to={0: 4}, cause="the broker is away")
+    assert error.missing == [asked[0], asked[2]]
+    assert error.results == [None, came.event, None]
+    assert (error.read_to, error.cause) == ({0: 4}, "the broker is away")
 
 
 @given(st.data(), st.integers(1, 8))

@@ -9,36 +9,41 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.unit.replies.answers import ATTEMPTS, IDS, REQUESTS, SHAPES, STATUSES, answers, message
+from tests.unit.replies.answers import ATTEMPTS, IDS, REQUESTS, SHAPES, STATUSES, WHOLE, answers, id_of, message
 from tests.unit.replies.memory_log import LoggedRecord, MemoryLog
 from tests.unit.replies.virtual_time import VirtualTimeLoop
 from workflow_events import KafkaSettings, PendingRequest, ResultStatus, pending
 from workflow_events.errors import ResultTimeoutError
-from workflow_events.replies import topic_log
+from workflow_events.replies import tail, topic_log
 from workflow_events.replies.async_reader import ReplyReader
 from workflow_events.replies.records import Reply
 
+SETTINGS = KafkaSettings(_env_file=None)
 PARTITIONS = 2
 MOST_PARTITIONS = 4
-WINDOW_BYTES = 6 * 1024
-TIMEOUT = 120.0
+WINDOW_BYTES = 1600
+TIMEOUT = 40.0
 LATE_LOOK = 10.0
 """Seconds that one who begins to wait after the deadline may take to look at what is there."""
-PATIENCE = 20.0
-"""Seconds within which a reader that is let alone has read everything: the longest backoff, then the look for new partitions."""
+FETCH_SIZES = st.sampled_from([1, 2, 5])
+PLACES = st.integers(0, MOST_PARTITIONS - 1)
+LONGEST_BACKOFF = 5.0
+PATIENCE = 13.0
+"""Seconds within which a reader that is let alone has read everything: the time to the next look for new
+partitions; the longest backoff is shorter."""
 
 
 class SmallReader(ReplyReader):
-    """A reader that remembers some ten records."""
+    """A reader that remembers two or three records."""
 
     def __init__(self, settings: KafkaSettings, topic: str) -> None:
         super().__init__(settings, topic, window_bytes=WINDOW_BYTES)
@@ -48,6 +53,9 @@ class SmallReader(ReplyReader):
 class Asked:
     """A request that was published, and the state of the world at that time."""
 
+    request: int
+    attempt: int
+    partition: int | None
     stored: bytes
     number: int
     lives: list[int]
@@ -76,7 +84,7 @@ class Reading(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(topic_log, "open_log", self.log.open)
         self.patch.setattr(pending, "datetime", self.loop.calendar())
-        self.settings = KafkaSettings()
+        self.patch.setattr(tail, "_POLL_MS", 2000)  # fewer steps in idle time
         # The reader says much of a broker that comes and goes; what asyncio says is still heard.
         self.logger = logging.getLogger("workflow_events")
         self.level = self.logger.level
@@ -85,7 +93,7 @@ class Reading(RuleBasedStateMachine):
         self.waiting: list[Waiting] = []
         self.history: dict[str, LoggedRecord] = {}
 
-    @initialize(away=st.booleans(), refuses=st.booleans(), fetch_size=st.integers(1, 5))
+    @initialize(away=st.booleans(), refuses=st.booleans(), fetch_size=FETCH_SIZES)
     def begin(self, away: bool, refuses: bool, fetch_size: int) -> None:  # noqa: FBT001
         self.log.away = away
         self.log.refuses = refuses
@@ -100,17 +108,25 @@ class Reading(RuleBasedStateMachine):
         target=asked,
         request=st.integers(0, REQUESTS - 1),
         attempt=st.integers(1, ATTEMPTS),
-        partition=st.none() | st.integers(0, MOST_PARTITIONS - 1),
+        partition=st.none() | PLACES,
         from_reader=st.booleans(),
+        waits=st.booleans(),
     )
-    def ask(self, request: int, attempt: int, partition: int | None, from_reader: bool) -> Asked:  # noqa: FBT001
+    def ask(self, request: int, attempt: int, partition: int | None, from_reader: bool, waits: bool) -> Asked:  # noqa: FBT001
         """A request is published, its cursor taken from the reader or from the topic's end, and stored as JSON."""
-        cursor = (self.reader.cursor() if from_reader else {}) or self.log.ends()
+        asked = self.request(
+            request, attempt, partition, (self.reader.cursor() if from_reader else {}) or self.log.ends()
+        )
+        if waits:
+            self.wait(asked)
+        return asked
+
+    def request(self, request: int, attempt: int, partition: int | None, cursor: dict[int, int]) -> Asked:
         if partition is not None:
             partition %= len(cursor)
             cursor = {partition: cursor[partition]}
-        stored = PendingRequest(
-            correlation_id=UUID(int=request),
+        mine = PendingRequest(
+            correlation_id=id_of(request),
             workflow_id="w",
             workflow_run_id="r",
             attempt=attempt,
@@ -119,23 +135,28 @@ class Reading(RuleBasedStateMachine):
             reply_cursor=cursor,
             deadline=self.loop.now() + timedelta(seconds=TIMEOUT),
         )
-        return Asked(stored.model_dump_json().encode(), self.log.published, [log.life for log in self.log.partitions])
+        lives = [log.life for log in self.log.partitions]
+        return Asked(request, attempt, partition, mine.model_dump_json().encode(), self.log.published, lives)
 
     @rule(asked=asked)
     def wait(self, asked: Asked) -> None:
         """Somebody waits for a request: the first, one more, or one who takes it up again, perhaps after its deadline."""
         mine = PendingRequest.from_json(asked.stored)
+        now, left = self.loop.time(), mine.remaining()
         self.waiting.append(
             Waiting(
                 mine,
                 self.loop.run(self.expect(mine)),
-                self.loop.time(),
-                self.loop.time() + (mine.remaining() if mine.remaining() > 0 else LATE_LOOK),
+                now,
+                now + (left if left > 0 else LATE_LOOK),
                 self.log.published,
                 {record for record in self.answers_to(mine) if self.lies_ahead(record, mine, asked)},
-                late=mine.remaining() <= 0,
+                late=left <= 0,
             )
         )
+        if any(self.shows_its_age(partition, mine, asked) for partition in self.log.ends()):
+            # It must be looked at before the log has grown to the cursor.
+            self.loop.pass_time(LONGEST_BACKOFF + 1)
 
     async def expect(self, mine: PendingRequest) -> asyncio.Task[Reply]:
         expectation = self.reader.expect(mine)
@@ -160,17 +181,33 @@ class Reading(RuleBasedStateMachine):
     # The responders.
 
     @rule(
+        asked=asked,
+        partition=PLACES,
+        status=st.just(ResultStatus.SUCCESS) | STATUSES,
+        of_attempt=st.sampled_from(["this", "the last", "none"]),
+        shape=SHAPES,
+        copies=st.integers(1, 2),
+    )
+    def reply(
+        self, asked: Asked, partition: int, status: ResultStatus, of_attempt: str, shape: str, copies: int
+    ) -> None:
+        """A request is answered, perhaps twice, perhaps by the failure of an attempt before it."""
+        where = partition if asked.partition is None else asked.partition
+        attempt = {"this": asked.attempt, "the last": max(1, asked.attempt - 1), "none": None}[of_attempt]
+        self.publish(asked.request, where, status, attempt, shape, copies)
+
+    @rule(
         request=IDS,
-        partition=st.integers(0, MOST_PARTITIONS - 1),
+        partition=PLACES,
         status=STATUSES,
         attempt=st.none() | st.integers(1, ATTEMPTS),
         shape=SHAPES,
-        copies=st.integers(1, 3),
+        copies=st.integers(1, 4),
     )
     def publish(
         self, request: int, partition: int, status: ResultStatus, attempt: int | None, shape: str, copies: int
     ) -> None:
-        """A result, a stranger's result or something broken, once or again and again."""
+        """Any result, a stranger's or an old attempt's too, whole or broken, once or again and again."""
         for _ in range(copies):
             run = str(self.log.published + 1)
             value, headers = message(request, shape, status, attempt, run=run)
@@ -178,10 +215,47 @@ class Reading(RuleBasedStateMachine):
                 partition % len(self.log.partitions), value, headers, now=self.loop.time()
             )
 
+    def answer(self, asked: Asked, partition: int) -> None:
+        """A good answer, of each status and shape in turn."""
+        where = partition if asked.partition is None else asked.partition
+        turn = self.log.published
+        status, shape = list(ResultStatus)[turn % len(ResultStatus)], WHOLE[turn % len(WHOLE)]
+        self.publish(asked.request, where, status, asked.attempt, shape, 1)
+
+    @rule(
+        target=asked,
+        request=st.integers(0, REQUESTS - 1),
+        partition=PLACES,
+        strangers=st.lists(PLACES, max_size=4),
+        seconds=st.sampled_from([0.01, 1.0]),
+        gap=st.sampled_from([0.0, 0.025, 0.03, 0.035]),
+    )
+    def be_taken_up_later(
+        self, request: int, partition: int, strangers: list[int], seconds: float, gap: float
+    ) -> Asked:
+        """The normal case of deferred tasks: the answers are there, and others after them, before anybody waits.
+
+        Of two that are taken up, the second may come while a scan for the first is under way.
+        """
+        one, two = (self.request((request + step) % REQUESTS, 1, None, self.log.ends()) for step in (0, 1))
+        self.answer(two, partition)
+        self.answer(one, partition)
+        for place in strangers:
+            self.publish(REQUESTS, place, ResultStatus.SUCCESS, None, "ours", 1)
+        self.loop.pass_time(seconds)
+        self.wait(one)
+        self.loop.pass_time(gap)
+        self.wait(two)
+        return one
+
     # The broker.
 
-    @rule()
-    def broker_goes(self) -> None:
+    @precondition(lambda self: not self.log.away)
+    @rule(asked=asked, gap=st.sampled_from([0.0, 0.01, 0.022, 0.03]))
+    def broker_goes(self, asked: Asked, gap: float) -> None:
+        """Perhaps in the middle of a scan."""
+        self.wait(asked)
+        self.loop.pass_time(gap)
         self.log.away = True
 
     @precondition(lambda self: self.log.away)
@@ -190,55 +264,79 @@ class Reading(RuleBasedStateMachine):
         self.log.away = False
         self.healthy_since = self.loop.time()
 
-    @rule()
-    def connections_break(self) -> None:
-        self.log.cuts += 1
+    @rule(asked=asked, partition=PLACES)
+    def connections_break(self, asked: Asked, partition: int) -> None:
+        """Just when an answer comes."""
+        self.log.break_connections()
         self.healthy_since = self.loop.time()
+        self.answer(asked, partition)
 
     @precondition(lambda self: len(self.log.partitions) < MOST_PARTITIONS)
-    @rule()
-    def topic_grows(self) -> None:
+    @rule(asked=asked, strangers=st.integers(0, 4), seconds=st.sampled_from([0.0, PATIENCE]))
+    def topic_grows(self, asked: Asked, strangers: int, seconds: float) -> None:
+        """An answer is the first record in the new partition, and one more comes to wait for it."""
+        partition = len(self.log.partitions)
         self.log.grow()
+        self.answer(asked, partition)
+        for _ in range(strangers):
+            self.publish(REQUESTS, partition, ResultStatus.SUCCESS, None, "ours", 1)
+        self.loop.pass_time(seconds)
+        self.wait(asked)
 
-    @rule(partition=st.integers(0, MOST_PARTITIONS - 1), count=st.integers(1, 8))
+    @precondition(lambda self: self.log.published)
+    @rule(partition=PLACES, count=st.integers(1, 8))
     def retention_takes(self, partition: int, count: int) -> None:
         self.log.cut_start(partition % len(self.log.partitions), count)
 
-    @rule(partition=st.none() | st.integers(0, MOST_PARTITIONS - 1), count=st.integers(1, 4))
-    def topic_loses_its_end(self, partition: int | None, count: int) -> None:
-        """The topic is made anew, or an unclean election takes the last records of a partition.
+    @precondition(lambda self: any(self.log.ends().values()))
+    @rule(
+        other=asked,
+        gap=st.sampled_from([0.0, 0.035, 0.045]),
+        asked=asked,
+        partition=st.none() | PLACES,
+        count=st.integers(1, 4),
+        seconds=st.sampled_from([0.0, 1.0]),
+    )
+    def topic_loses_its_end(
+        self, other: Asked, gap: float, asked: Asked, partition: int | None, count: int, seconds: float
+    ) -> None:
+        """The topic is made anew, or an unclean election takes the last records of a partition; perhaps in the middle of a scan.
 
-        The reader sees it before the log has grown beyond its place again; later nobody could by offsets alone.
+        The reader sees it before the log has grown beyond its place again; later nobody could by offsets alone. Then a
+        request from before is answered, and waited for once more.
         """
+        self.wait(other)
+        self.loop.pass_time(gap)
         if partition is None:
             self.log.make_anew()
         else:
             self.log.cut_end(partition % len(self.log.partitions), count)
         if self.log.away:
             self.broker_comes()
-        self.pass_time(PATIENCE)
+        self.loop.pass_time(PATIENCE)
+        self.answer(asked, count)
+        self.loop.pass_time(seconds)
+        self.wait(asked)
 
     # The reader.
 
-    @rule(seconds=st.sampled_from([0.0, 0.002, 0.01, 0.03, 0.3, 1.0, 12.0, PATIENCE + 1, TIMEOUT]))
+    @rule(seconds=st.sampled_from([0.0, 0.002, 0.01, 0.03, 0.3, 1.0, 3.0, PATIENCE + 1, TIMEOUT]))
     def pass_time(self, seconds: float) -> None:
         self.loop.pass_time(seconds)
 
-    @rule(fetch_size=st.integers(1, 5))
-    def fetches_bring(self, fetch_size: int) -> None:
-        self.log.fetch_size = fetch_size
-
-    @rule()
-    def reader_dies(self) -> None:
+    @precondition(lambda self: self.waiting)
+    @rule(fetch_size=FETCH_SIZES)
+    def reader_dies(self, fetch_size: int) -> None:
         """With its process, and all who waited in it; another takes its place."""
         for one in self.active():
             self.dismiss(one)
         self.close()
         self.healthy_since = self.loop.time()
+        self.log.fetch_size = fetch_size
         self.open()
 
     def open(self) -> None:
-        self.lease = SmallReader.lease(self.settings, "t")
+        self.lease = SmallReader.lease(SETTINGS, "t")
         self.reader = self.loop.run(self.lease.__aenter__())
         self.told = self.timed_out = 0
 
@@ -248,6 +346,8 @@ class Reading(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             if hasattr(self, "lease"):
+                if sys.exc_info()[0] is None:
+                    self.end_well()
                 for one in self.active():
                     self.dismiss(one)
                 self.close()
@@ -255,6 +355,14 @@ class Reading(RuleBasedStateMachine):
             self.loop.close()
             self.logger.setLevel(self.level)
             self.patch.undo()
+
+    def end_well(self) -> None:
+        """Whatever has happened: with the broker there and some time, all have what is theirs."""
+        self.log.away = False
+        self.healthy_since = self.loop.time()
+        self.loop.pass_time(PATIENCE + 1)
+        self.nobody_has_a_wrong_answer_or_misses_one()
+        self.nobody_is_told_twice_or_kept()
 
     # The model.
 
@@ -283,8 +391,13 @@ class Reading(RuleBasedStateMachine):
         log = self.log.partitions[record.partition]
         if record.partition >= len(asked.lives) or log.life == asked.lives[record.partition]:
             return record.number > asked.number
-        # The offsets mean other records than they did. That can be seen only where the cursor lies beyond the end.
-        return mine.reply_cursor.get(record.partition, 0) > log.end
+        return self.shows_its_age(record.partition, mine, asked)
+
+    def shows_its_age(self, partition: int, mine: PendingRequest, asked: Asked) -> bool:
+        """Whether it can be seen that a cursor's offset means another record than it did: it lies beyond the end."""
+        log = self.log.partitions[partition]
+        old = partition < len(asked.lives) and log.life != asked.lives[partition]
+        return old and not self.log.away and mine.reply_cursor.get(partition, 0) > log.end
 
     def overdue(self, one: Waiting, now: float) -> list[LoggedRecord]:
         """The answers in the log that a waiter should have had by now."""
@@ -322,7 +435,9 @@ class Reading(RuleBasedStateMachine):
                 self.timed_out += 1
                 assert isinstance(error, ResultTimeoutError), "failed for another reason than its deadline"
                 assert one.pending.remaining() <= 0, "gave up before its deadline"
-                assert not self.overdue(one, one.began if one.late else now), "gave up though its answer was there"
+                assert not self.overdue(one, one.began if one.late else one.until), (
+                    "gave up though its answer was there"
+                )
         self.waiting = [one for one in self.waiting if not one.judged and not one.left]
 
     def check_reply(self, one: Waiting, reply: Reply) -> None:
@@ -341,4 +456,4 @@ class Reading(RuleBasedStateMachine):
 
 
 TestReading = Reading.TestCase
-TestReading.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestReading.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)

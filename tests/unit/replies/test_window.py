@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from workflow_events.replies.window import RecentRecords
 
-PER_RECORD = 512 + 8
+PER_RECORD = 320 + 8
 
 
 @dataclass
@@ -57,6 +57,19 @@ def test_the_oldest_batch_goes_first_and_is_then_not_covered() -> None:
     assert [record.offset for record in window.find(name(1))] == [2]
 
 
+def test_what_has_gone_is_not_found_whether_its_id_stood_in_the_header_the_body_or_nowhere() -> None:
+    bare = Record(0, 1, 1, value=b'{"correlation_id": "' + name(1) + b'"}')
+    bare.headers = []
+    nameless = Record(0, 0, 1)
+    nameless.headers = []
+    window = RecentRecords(4 * PER_RECORD)
+    window.start_at({0: 0})
+    window.append(0, [nameless, bare, Record(0, 2, 1)])
+    assert [record.offset for record in window.find(name(1))] == [1, 2]
+    window.append(0, [Record(0, 3, 1), Record(0, 4, 2)])
+    assert [record.offset for record in window.find(name(1))] == [3]
+
+
 def test_a_batch_larger_than_the_bound_is_not_kept() -> None:
     window = RecentRecords(PER_RECORD)
     window.start_at({0: 0})
@@ -101,4 +114,5 @@ def test_it_finds_exactly_what_it_says_it_covers(bound: int, batches: list[tuple
     }
     for key in range(6):
         wanted = [record for record in every if record.key == key and record.offset >= cursor[record.partition]]
-        assert window.find(name(key)) == wanted
+        found = [(record.partition, record.offset, record.value) for record in window.find(name(key))]
+        assert found == [(record.partition, record.offset, record.value) for record in wanted]
