@@ -127,12 +127,12 @@ class Correlation(RuleBasedStateMachine):
             for record in records[start.get(partition, 0) : self.read[partition]]
         ]
         if self.window.covers(start):
-            held = self.window.find(waiting.waiter.key)
-            for record in held:
-                self.correlator.offer(record, waiting.waiter.key)
+            found = self.window.find(waiting.waiter.key)
+            for seen in found:
+                self.correlator.offer(seen, waiting.waiter.key)
+            held = [self.log[seen.partition][seen.offset] for seen in found]
             self.expect(held)
-            missed = [record for record in past if record not in held and self.answers(pending, record)]
-            assert not missed, "the window lacks what it says it covers"
+            assert all(record in held for record in past if self.answers(pending, record)), "lacks what it covers"
         else:
             self.correlator.feed(past)
             self.expect(past)
