@@ -11,7 +11,7 @@ UV := $(shell command -v uv 2>/dev/null)
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.lock | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services demo test coverage bench lint format docs lock clean
+.PHONY: help setup services demo test coverage mutants bench lint format docs lock clean
 
 help: ## show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -46,6 +46,10 @@ coverage: setup services ## the same, and which lines and branches they reach (s
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
 
+mutants: setup ## change the pure modules in every small way and see that a test fails (an hour; docs/mutation.md)
+	$(BIN)/mutmut run --max-children 2
+	$(BIN)/mutmut results
+
 bench: setup ## measure against named baselines; BENCH='--only curves' measures a part, see docs/benchmarks.md
 	$(BIN)/python -m benchmarks $(BENCH)
 
@@ -68,5 +72,5 @@ lock: ## renew requirements.lock from pyproject.toml
 		--generate-hashes --no-annotate --custom-compile-command 'make lock' --output-file requirements.lock
 
 clean: ## remove what was built; .venv too
-	rm -rf $(VENV) .cache .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist htmlcov reports site
+	rm -rf $(VENV) .cache .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache mutants build dist htmlcov reports site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

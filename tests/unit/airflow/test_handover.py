@@ -121,3 +121,11 @@ def test_an_error_of_a_name_that_takes_no_message_becomes_the_root(name: str) ->
 def test_an_event_that_is_not_ours_says_so(event: Any) -> None:
     with pytest.raises(errors.InvalidEventError, match="WorkflowResultTrigger"):
         pending_of(event)
+
+
+def test_what_is_no_event_of_ours_is_said_to_be_none() -> None:
+    with pytest.raises(errors.InvalidEventError, match="not one of WorkflowResultTrigger's: NoneType"):
+        pending_of(None)  # type: ignore[arg-type]  # Airflow hands over whatever a trigger yields
+    with pytest.raises(errors.WorkflowEventsError, match=r"^the trigger's event says nothing$") as caught:
+        take_over({"pending": PENDING.to_json()}, never)
+    assert type(caught.value) is errors.WorkflowEventsError

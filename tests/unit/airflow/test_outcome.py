@@ -85,3 +85,20 @@ def test_an_interrupted_run_says_its_questions_and_that_this_task_cannot_answer(
 
     with pytest.raises(WorkflowTaskFailError, match=r"Ship it\?.*resume thread thread-7"):
         value_of(event)
+
+
+def test_all_questions_of_an_interrupted_run_are_said_and_none_is_made_up() -> None:
+    two = result("interrupted", typed=False, interrupts=[{"id": "1", "value": "Ship it?"}, {"question": "When?"}])
+    with pytest.raises(WorkflowTaskFailError) as caught:
+        value_of(two)
+    assert "without an answer: Ship it?; {'question': 'When?'}. This task" in str(caught.value)
+    assert f"resume thread {two.correlation_id}" in str(caught.value)
+
+    with pytest.raises(WorkflowTaskFailError, match=r"without an answer\. This task"):
+        value_of(result("interrupted", typed=False))
+
+
+def test_an_error_without_a_remote_one_names_none() -> None:
+    error = WorkflowTaskError("it broke")
+
+    assert (str(error), error.error_type, error.error_message) == ("it broke", "", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +65,12 @@ class TestWhereTheProcessCanBeSeen:
 
         assert seen.wait(160.0) == 0.0
 
+    def test_a_long_interval_and_its_margin_are_waited_for_all_the_same(self) -> None:
+        seen = Settling(started=100.0, interval=90.0, margin=4.0, visible=True)
+        seen.see(present=True, now=193.0)
+
+        assert seen.wait(193.0) == 1.0
+
 
 class TestTaskProcess:
     def test_this_process_is_this_one(self) -> None:
@@ -78,6 +85,7 @@ class TestTaskProcess:
         here = TaskProcess.current()
 
         assert here.is_visible
+        assert Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip() in (here.namespace or "")
         assert not TaskProcess(here.pid, "elsewhere").is_visible
         assert not TaskProcess(here.pid, None).is_visible
 

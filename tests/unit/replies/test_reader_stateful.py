@@ -30,7 +30,7 @@ from workflow_events.replies.records import Reply
 SETTINGS = KafkaSettings(_env_file=None)
 PARTITIONS = 2
 MOST_PARTITIONS = 4
-WINDOW_BYTES = 1600
+WINDOW_BYTES = 1200
 TIMEOUT = 40.0
 LATE_LOOK = 10.0
 """Seconds that one who begins to wait after the deadline may take to look at what is there."""

@@ -36,11 +36,11 @@ def test_a_repeated_offset_is_not_taken_twice() -> None:
 
 def test_what_is_not_open_cannot_end() -> None:
     floor = CommitFloor()
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="1"):
         floor.end(1)
     floor.take(1)
     floor.end(1)
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="1"):
         floor.end(1)
 
 
