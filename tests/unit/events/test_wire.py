@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflow_events import EventType, InvalidEventError, WorkflowEvent, WorkflowEventPayload, WorkflowResultEvent, wire
+from workflow_events import (
+    EventType,
+    InvalidEventError,
+    ResultStatus,
+    WorkflowEvent,
+    WorkflowEventPayload,
+    WorkflowResultEvent,
+    wire,
+)
 
 ID = UUID("0190a1b2-0000-7000-8000-00000000abcd")
 EVENT = WorkflowEvent(
@@ -78,6 +87,36 @@ def test_what_is_encoded_is_decoded_the_same() -> None:
     assert wire.decode_event(wire.request_message(event, topic="t").value) == event
     result = RESULT.model_copy(update={"attempt": 2, "checkpoint_id": "c"})
     assert wire.decode_result(wire.result_message(result, topic="t").value) == result
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(st.text(), JSON, max_size=4),
+    st.sampled_from(ResultStatus),
+    st.none() | st.text(),
+    st.none() | st.integers(1, 9),
+    st.uuids(),
+)
+def test_any_result_arrives_as_it_was_sent_and_is_matched_by_header_and_by_body_alike(
+    result: dict[str, Any], status: ResultStatus, error: str | None, attempt: int | None, mine: UUID
+) -> None:
+    sent = RESULT.model_copy(
+        update={"correlation_id": mine, "result": result, "status": status, "error": error, "attempt": attempt}
+    )
+    message = wire.result_message(sent, topic="t")
+    assert wire.decode_result(message.value) == sent
+    assert wire.find_correlation_key(message.headers, None) == str(mine).encode()
+    assert wire.find_correlation_key([], message.value) == str(mine).encode()
 
 
 @pytest.mark.parametrize(
