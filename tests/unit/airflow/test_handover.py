@@ -124,8 +124,8 @@ def test_an_event_that_is_not_ours_says_so(event: Any) -> None:
 
 
 def test_what_is_no_event_of_ours_is_said_to_be_none() -> None:
-    with pytest.raises(errors.InvalidEventError, match="not one of WorkflowResultTrigger's: NoneType"):
-        pending_of(None)  # type: ignore[arg-type]  # Airflow hands over whatever a trigger yields
+    with pytest.raises(errors.InvalidEventError, match="not one of WorkflowResultTrigger's: dict"):
+        pending_of({})
     with pytest.raises(errors.WorkflowEventsError, match=r"^the trigger's event says nothing$") as caught:
         take_over({"pending": PENDING.to_json()}, never)
     assert type(caught.value) is errors.WorkflowEventsError
