@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from workflow_events.errors import InvalidEventError, ResultTimeoutError, WorkflowEventsError
 from workflow_events.events import EventSource
 from workflow_events.identifiers import new_event_id
 from workflow_events.replies.async_reader import ReplyReader
+from workflow_events.replies.gathering import Gathering
 from workflow_events.replies.scatter import gather_replies
 from workflow_events.requests import (
     PreparedRequest,
@@ -25,6 +27,8 @@ from workflow_events.transport.faults import undelivered
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
+
+    from aiokafka.structs import RecordMetadata
 
     from workflow_events.events import WorkflowResultEvent
     from workflow_events.pending import PendingRequest
@@ -136,15 +140,17 @@ class AsyncWorkflowClient:
         Raises:
             InvalidEventError, TransportError, ResultTimeoutError: as those two do.
         """
-        prepared = self._prepare(workflow_id, data, timeout, options)
-        with self._opened.expect(prepared.pending) as expected:
-            sent = await self._post(expected, prepared.message, timeout)
+        message, pending = self._prepare(workflow_id, data, timeout, options)
+        with self._opened.expect(pending) as expected:
+            sent = await self._post(expected, message, timeout)
+            # Who waits keeps no message: with its headers it is a dozen objects for the garbage collector to visit.
+            del message
             try:
                 return (await expected.reply()).event
             except ResultTimeoutError as error:
                 if sent.done():
                     raise
-                raise undelivered(self.settings, prepared.message.topic, timeout) from error
+                raise undelivered(self.settings, self.settings.workflow_events_topic, timeout) from error
 
     async def gather(
         self,
@@ -179,6 +185,7 @@ class AsyncWorkflowClient:
         """
         if options.get("correlation_id") is not None:
             raise InvalidEventError("gather() makes an id for each request; leave correlation_id out.")
+        Gathering(len(data), wait_for)  # refuses a number that cannot be reached, before anything is asked
         options.setdefault("workflow_run_id", str(new_event_id()))
         prepared = [self._prepare(workflow_id, one, timeout, options) for one in data]
         with contextlib.ExitStack() as stack:
@@ -217,17 +224,14 @@ class AsyncWorkflowClient:
     async def _publish(self, message: OutgoingMessage, timeout: float) -> None:
         await aio.send(self._started, message, timeout)
 
-    async def _post(self, expected: Expectation, message: OutgoingMessage, timeout: float) -> asyncio.Future[Any]:
+    async def _post(
+        self, expected: Expectation, message: OutgoingMessage, timeout: float
+    ) -> asyncio.Future[RecordMetadata]:
         """Hand a request to the producer. Its reply says that it was stored: only a failure needs to be told besides."""
-        producer = self._started
-        sent = await aio.post(producer, message, timeout)
-
-        def confirm(sent: asyncio.Future[Any]) -> None:
-            error = None if sent.cancelled() else sent.exception()
-            if error is not None:
-                expected.fail(aio.not_confirmed(producer, message, error, timeout))
-
-        sent.add_done_callback(confirm)
+        sent = await aio.post(self._started, message, timeout)
+        sent.add_done_callback(
+            partial(_tell_failure, expected, self.settings, message.topic, len(message.value), timeout)
+        )
         return sent
 
     @property
@@ -247,3 +251,16 @@ def _not_open() -> WorkflowEventsError:
     return WorkflowEventsError(
         "The client is not open; use it inside `async with AsyncWorkflowClient(...) as client:`."
     )
+
+
+def _tell_failure(
+    expected: Expectation,
+    settings: KafkaSettings,
+    topic: str,
+    size: int,
+    timeout: float,
+    sent: asyncio.Future[RecordMetadata],
+) -> None:
+    error = None if sent.cancelled() else sent.exception()
+    if error is not None:
+        expected.fail(aio.not_confirmed(settings, topic, size, error, timeout))

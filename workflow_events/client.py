@@ -229,7 +229,9 @@ class WorkflowClient:
 
         Args:
             requests: with one reply topic for all.
-            wait_for, return_partial_on_timeout, on_progress: as :meth:`gather` has them.
+            wait_for: as :meth:`gather` has it.
+            return_partial_on_timeout: likewise.
+            on_progress: likewise.
 
         Returns:
             The results in the order of the requests; None for those that were not waited for.

@@ -22,12 +22,13 @@ from workflow_events.replies.expectation import Expectation
 from workflow_events.replies.tail import Tail
 from workflow_events.replies.window import RecentRecords
 from workflow_events.task_groups import first_error
+from workflow_events.wire import correlation_keys
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from workflow_events.pending import PendingRequest
-    from workflow_events.replies.correlator import Counts, Waiter
+    from workflow_events.replies.correlator import Counts
     from workflow_events.replies.records import Record, Reply
     from workflow_events.settings import KafkaSettings
 
@@ -163,24 +164,23 @@ class ReplyReader:
         """
         return Expectation(self, pending)
 
-    def admit(self, expectation: Expectation) -> Waiter:
+    def admit(self, expectation: Expectation) -> None:
         """Called by an expectation that begins."""
-        waiter = self._correlator.register(expectation.pending, expectation.deliver)
+        self._correlator.add(expectation)
         self._expectations.add(expectation)
         if self._failure is not None:
             expectation.fail(self._failure)
         elif self._started.is_set():
-            self._look_back(waiter, expectation.past_is_read)
-        return waiter
+            self._look_back(expectation)
 
-    def dismiss(self, expectation: Expectation, waiter: Waiter) -> None:
+    def dismiss(self, expectation: Expectation) -> None:
         """Called by an expectation that ends."""
         self._expectations.discard(expectation)
-        self._correlator.forget(waiter)
-        self._catch_up.leave(waiter)
+        self._correlator.forget(expectation)
+        self._catch_up.leave(expectation)
 
-    def _look_back(self, waiter: Waiter, done: Callable[[], None]) -> None:
-        pending, positions = waiter.pending, self._tail.positions
+    def _look_back(self, expectation: Expectation) -> None:
+        pending, positions, done = expectation.pending, self._tail.positions, expectation.past_is_read
         cursor = reading_from(pending.reply_cursor, pending.reply_partition, positions)
         if cursor == positions:
             done()
@@ -188,23 +188,23 @@ class ReplyReader:
         behind = is_behind(cursor, positions)
         # Ahead of the reader, the cursor may also lie beyond the log's end, in a topic that was made anew since.
         if (behind and not self._recent.covers(cursor)) or is_behind(positions, cursor):
-            self._catch_up.join(waiter, done)
+            self._catch_up.join(expectation, done)
             return
         if behind:
-            for record in self._recent.find(waiter.key):
-                self._correlator.offer(record, waiter.key)
+            for record in self._recent.find(expectation.key):
+                self._correlator.offer(record, expectation.key)
         done()
 
     def _begin(self) -> None:
         self._recent.start_at(self._tail.positions)
         self._started.set()
         for expectation in tuple(self._expectations):
-            if expectation.waiter is not None:
-                self._look_back(expectation.waiter, expectation.past_is_read)
+            self._look_back(expectation)
 
     def _take(self, partition: int, records: Sequence[Record]) -> None:
-        self._recent.append(partition, records)
-        self._correlator.feed(records)
+        keys = correlation_keys(records)
+        self._recent.append(partition, records, keys)
+        self._correlator.feed(records, keys)
 
     def _is_wanted(self) -> bool:
         idle = self._leases == 0 and asyncio.get_running_loop().time() - self._idle_since >= self._linger

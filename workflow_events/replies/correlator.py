@@ -46,14 +46,28 @@ def judge(pending: PendingRequest, result: WorkflowResultEvent) -> Verdict:
 
 
 class Waiter:
-    """One who waits: a pending request, and whom to tell."""
+    """One who waits for the reply to a pending request."""
 
-    __slots__ = ("deliver", "key", "pending")
+    __slots__ = ("key", "pending")
 
-    def __init__(self, pending: PendingRequest, deliver: Callable[[Reply], None]) -> None:
+    def __init__(self, pending: PendingRequest) -> None:
         self.pending = pending
-        self.deliver = deliver
         self.key = correlation_key(pending.correlation_id)
+
+    def deliver(self, reply: Reply) -> None:
+        """Called once, with the reply. Must not raise."""
+        raise NotImplementedError
+
+
+class _Told(Waiter):
+    __slots__ = ("_tell",)
+
+    def __init__(self, pending: PendingRequest, tell: Callable[[Reply], None]) -> None:
+        super().__init__(pending)
+        self._tell = tell
+
+    def deliver(self, reply: Reply) -> None:
+        self._tell(reply)
 
 
 @dataclass(slots=True)
@@ -91,9 +105,13 @@ class Correlator:
 
         Several may wait for one request; each is told.
         """
-        waiter = Waiter(pending, deliver)
-        self._waiters.setdefault(waiter.key, []).append(waiter)
+        waiter = _Told(pending, deliver)
+        self.add(waiter)
         return waiter
+
+    def add(self, waiter: Waiter) -> None:
+        """Have ``waiter`` wait, as :meth:`register` does for a function."""
+        self._waiters.setdefault(waiter.key, []).append(waiter)
 
     def forget(self, waiter: Waiter) -> None:
         """Stop waiting; does nothing for a waiter that has been told or forgotten."""
@@ -113,14 +131,23 @@ class Correlator:
         for waiters in self._waiters.values():
             yield from waiters
 
-    def feed(self, records: Sequence[Record]) -> None:
-        """Offer records to the waiters, in order. Never raises for what a record holds."""
+    def feed(self, records: Sequence[Record], keys: Sequence[bytes | None] | None = None) -> None:
+        """Offer records to the waiters, in order. Never raises for what a record holds.
+
+        Args:
+            keys: the records' correlation keys, where the caller has looked for them already.
+        """
         self.counts.seen += len(records)
         waiting = self._waiters
         if not waiting:
             return
-        for record, key in matching(records, waiting):
-            self.offer(record, key)
+        if keys is None:
+            for record, key in matching(records, waiting):
+                self.offer(record, key)
+            return
+        for record, known in zip(records, keys, strict=True):
+            if known in waiting:
+                self.offer(record, known)
 
     def offer(self, record: Record, key: bytes) -> None:
         """Hand one record to those who wait for ``key``, if it is what they wait for."""

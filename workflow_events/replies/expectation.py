@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, Protocol, Self
 
 from workflow_events.errors import ResultTimeoutError, WorkflowEventsError
+from workflow_events.replies.correlator import Waiter
 from workflow_events.replies.records import Reply
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from workflow_events.pending import PendingRequest
-    from workflow_events.replies.correlator import Waiter
     from workflow_events.replies.deadlines import Deadlines
 
 __all__ = ["Expectation", "Reading"]
@@ -28,10 +28,10 @@ class Reading(Protocol):
 
     deadlines: Deadlines
 
-    def admit(self, expectation: Expectation) -> Waiter:
+    def admit(self, expectation: Expectation) -> None:
         """Register it."""
 
-    def dismiss(self, expectation: Expectation, waiter: Waiter) -> None:
+    def dismiss(self, expectation: Expectation) -> None:
         """Undo the registration."""
 
     def cursor(self) -> dict[int, int]:
@@ -41,14 +41,13 @@ class Reading(Protocol):
         """What keeps the reader from reading, if anything does."""
 
 
-class Expectation:
+class Expectation(Waiter):
     """One waiter of a reader: registered while its ``with`` block lasts."""
 
-    __slots__ = ("_future", "_late", "_listener", "_outcome", "_reader", "_until", "pending", "waiter")
+    __slots__ = ("_future", "_late", "_listener", "_outcome", "_reader", "_until")
 
     def __init__(self, reader: Reading, pending: PendingRequest) -> None:
-        self.pending = pending
-        self.waiter: Waiter | None = None
+        super().__init__(pending)
         self._reader = reader
         self._outcome: Reply | WorkflowEventsError | None = None
         self._listener: Callable[[], None] | None = None
@@ -58,14 +57,13 @@ class Expectation:
         self._until = reader.deadlines.now() + (_LATE_LOOK_SECONDS if self._late else seconds)
 
     def __enter__(self) -> Self:
-        self.waiter = self._reader.admit(self)
+        self._reader.admit(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self.waiter is not None:
-            self._reader.dismiss(self, self.waiter)
+        self._reader.dismiss(self)
 
     async def reply(self) -> Reply:
         """The result, when it comes.

@@ -21,6 +21,7 @@ from workflow_events.replies.cursor import advance, clamp, distance, earliest, i
 from workflow_events.replies.sync_log import SyncLog
 from workflow_events.replies.window import RecentRecords
 from workflow_events.retry import transport_retrying
+from workflow_events.wire import correlation_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -284,8 +285,9 @@ class SyncReplyReader:
             # The client found its position beyond the log's end and went back to the start: the topic was made anew.
             self._positions[partition] = records[0].offset
             self._recent.start_at(self._positions)
-        self._recent.append(partition, records)
-        self._correlator.feed(records)
+        keys = correlation_keys(records)
+        self._recent.append(partition, records, keys)
+        self._correlator.feed(records, keys)
         advance(self._positions, partition, records[-1].offset + 1)
 
     def _has_read_all(self, until: float) -> bool:

@@ -1,35 +1,53 @@
 """What was read lately, so that a waiter who comes a little late need not read it again.
 
 In Airflow a request is published by one process and its waiter appears in another, a second or more later: most waiters are a
-little behind the reader. The window holds the last records, bounded in bytes, as the batches that the client gave; they
-are indexed by correlation id only when somebody asks, so that a reader nobody is behind pays nothing per record.
+little behind the reader. The window holds the last records, bounded in bytes; they are indexed by correlation id only when
+somebody asks, so that a reader nobody is behind pays next to nothing per record.
+
+Of a record only bytes and numbers are kept. A client's record with its headers is a dozen objects for Python's garbage
+collector to visit, and a window full of them makes each of its full passes a tenth of a second in which the process stands
+still.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from workflow_events.wire import find_correlation_key
+from workflow_events.wire import correlation_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workflow_events.replies.cursor import Cursor
     from workflow_events.replies.records import Record
+    from workflow_events.wire import Headers
 
-__all__ = ["RecentRecords"]
+__all__ = ["HeldRecord", "RecentRecords"]
 
-_RECORD_OVERHEAD = 512
-"""Bytes that a record costs beside its value: object, headers, key, index entry. An estimate, so that the bound is honest for
-small records."""
+_RECORD_OVERHEAD = 320
+"""Bytes that a record costs beside its value: key, offset, index entry. An estimate, so that the bound is honest for small
+records."""
+
+
+class HeldRecord(NamedTuple):
+    """A record as the window gives it back. Its headers are gone: it was found by its key."""
+
+    partition: int
+    offset: int
+    value: bytes | None
+    headers: Headers = ()
 
 
 @dataclass(slots=True)
 class _Batch:
     partition: int
-    records: Sequence[Record]
+    serial: int
+    keys: Sequence[bytes | None]
+    offsets: list[int]
+    values: list[bytes | None]
     size: int
     indexed: bool = False
 
@@ -46,7 +64,10 @@ class RecentRecords:
         self.size = 0
         self._batches: deque[_Batch] = deque()
         self._unindexed: deque[_Batch] = deque()
-        self._index: dict[bytes, list[Record]] = {}
+        # Records are numbered as they come. Under a key stands its record's number, or a list where there are several.
+        self._serials: deque[int] = deque()
+        self._next_serial = 0
+        self._index: dict[bytes, int | list[int]] = {}
         self._first: dict[int, int] = {}
 
     def start_at(self, positions: Cursor) -> None:
@@ -54,17 +75,31 @@ class RecentRecords:
         self.size = 0
         self._batches.clear()
         self._unindexed.clear()
+        self._serials.clear()
         self._index.clear()
         self._first = dict(positions)
 
-    def append(self, partition: int, records: Sequence[Record]) -> None:
-        """Add the next records of a partition, in order, with no gap to those before."""
-        size = sum(len(record.value or b"") for record in records) + _RECORD_OVERHEAD * len(records)
-        batch = _Batch(partition, records, size)
-        self._first.setdefault(partition, records[0].offset)
+    def append(self, partition: int, records: Sequence[Record], keys: Sequence[bytes | None] | None = None) -> None:
+        """Add the next records of a partition, in order, with no gap to those before.
+
+        Args:
+            keys: the records' correlation keys, where the caller has looked for them already.
+        """
+        values = [record.value for record in records]
+        batch = _Batch(
+            partition,
+            self._next_serial,
+            correlation_keys(records) if keys is None else keys,
+            [record.offset for record in records],
+            values,
+            sum([len(value) for value in values if value is not None]) + _RECORD_OVERHEAD * len(values),
+        )
+        self._first.setdefault(partition, batch.offsets[0])
+        self._next_serial += len(values)
         self._batches.append(batch)
+        self._serials.append(batch.serial)
         self._unindexed.append(batch)
-        self.size += size
+        self.size += batch.size
         while self.size > self.max_bytes and self._batches:
             self._evict()
 
@@ -72,31 +107,49 @@ class RecentRecords:
         """Whether every record from ``cursor`` on, up to what was appended last, is held."""
         return all(cursor.get(partition, 0) >= first for partition, first in self._first.items())
 
-    def find(self, key: bytes) -> list[Record]:
+    def find(self, key: bytes) -> list[HeldRecord]:
         """The held records with this correlation key, oldest first within a partition."""
         while self._unindexed:
-            batch = self._unindexed.popleft()
-            batch.indexed = True
-            for record in batch.records:
-                found = find_correlation_key(record.headers, record.value)
-                if found is not None:
-                    self._index.setdefault(found, []).append(record)
-        return list(self._index.get(key, ()))
+            self._add_to_index(self._unindexed.popleft())
+        found = self._index.get(key)
+        if found is None:
+            return []
+        return [self._held(serial) for serial in (found if isinstance(found, list) else (found,))]
+
+    def _held(self, serial: int) -> HeldRecord:
+        batch = self._batches[bisect_right(self._serials, serial) - 1]
+        at = serial - batch.serial
+        return HeldRecord(batch.partition, batch.offsets[at], batch.values[at])
+
+    def _add_to_index(self, batch: _Batch) -> None:
+        batch.indexed = True
+        index = self._index
+        for serial, key in enumerate(batch.keys, start=batch.serial):
+            if key is None:
+                continue
+            other = index.setdefault(key, serial)
+            if isinstance(other, list):
+                other.append(serial)
+            elif other != serial:
+                index[key] = [other, serial]
 
     def _evict(self) -> None:
         batch = self._batches.popleft()
+        self._serials.popleft()
         self.size -= batch.size
-        self._first[batch.partition] = batch.records[-1].offset + 1
+        self._first[batch.partition] = batch.offsets[-1] + 1
         if not batch.indexed:
             # Batches are indexed in the order in which they came, so an unindexed one that is oldest is first there too.
             self._unindexed.popleft()
             return
-        for record in batch.records:
-            found = find_correlation_key(record.headers, record.value)
-            if found is None:
+        for key in batch.keys:
+            # The oldest record of a key goes first, so what is taken from the index is always its first.
+            if key is None:
                 continue
-            held = self._index.get(found, [])
-            if held and held[0] is record:
+            held = self._index[key]
+            if isinstance(held, list):
                 del held[0]
-            if not held:
-                self._index.pop(found, None)
+                if not held:
+                    del self._index[key]
+            else:
+                del self._index[key]

@@ -53,7 +53,7 @@ async def send(producer: Producer, message: OutgoingMessage, timeout: float | No
         try:
             return await sent
         except FOREIGN as error:
-            raise not_confirmed(producer, message, error, limit) from error
+            raise not_confirmed(settings, message.topic, len(message.value), error, limit) from error
 
 
 @asynccontextmanager
@@ -98,18 +98,19 @@ async def post(producer: Producer, message: OutgoingMessage, timeout: float) -> 
     except WorkflowEventsError:
         raise
     except FOREIGN as error:
-        raise not_confirmed(producer, message, error, timeout) from error
+        raise not_confirmed(producer.settings, message.topic, len(message.value), error, timeout) from error
     return sent
 
 
 def not_confirmed(
-    producer: Producer, message: OutgoingMessage, error: BaseException, timeout: float
+    settings: KafkaSettings, topic: str, size: int, error: BaseException, timeout: float
 ) -> WorkflowEventsError:
     """Our error for a message's failed confirmation.
 
     Args:
+        size: bytes of the message's value.
         timeout: seconds that were waited, for the error's text.
     """
     if isinstance(error, KafkaTimeoutError | RequestTimedOutError):
-        return undelivered(producer.settings, message.topic, timeout)
-    return translate(error, action="publish", settings=producer.settings, topic=message.topic, size=len(message.value))
+        return undelivered(settings, topic, timeout)
+    return translate(error, action="publish", settings=settings, topic=topic, size=size)
