@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 _Result = TypeVar("_Result")
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+_MOST_TURNS = 20_000
+"""So often may the loop go round while no time passes; who goes on for longer goes on for ever."""
 
 
 class _Jumping(selectors.BaseSelector):
@@ -18,10 +20,13 @@ class _Jumping(selectors.BaseSelector):
 
     def __init__(self) -> None:
         self.now = 0.0
+        self._turns = 0
         self._inner = selectors.DefaultSelector()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         assert timeout is not None, "the loop waits for something that no timer and nobody here will bring"
+        self._turns = 0 if timeout > 0 else self._turns + 1
+        assert self._turns < _MOST_TURNS, "the loop goes round and round, and no time passes"
         self.now += max(0.0, timeout)
         return self._inner.select(0)
 
