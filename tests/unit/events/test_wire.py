@@ -215,6 +215,7 @@ def test_matching_a_batch_says_of_each_message_what_is_said_of_it_alone(
     messages: list[Message], wanted: set[bytes]
 ) -> None:
     alone = [(message, wire.find_correlation_key(message.headers, message.value)) for message in messages]
+    assert wire.correlation_keys(messages) == [key for _, key in alone]
     assert list(wire.matching(messages, wanted)) == [(message, key) for message, key in alone if key in wanted]
 
 
