@@ -228,14 +228,15 @@ class Reading(RuleBasedStateMachine):
         partition=PLACES,
         strangers=st.lists(PLACES, max_size=4),
         seconds=st.sampled_from([0.01, 1.0]),
-        gap=st.sampled_from([0.0, 0.025, 0.03, 0.035]),
+        gap=st.sampled_from([0.0, 0.01, 0.025, 0.03, 0.035]),
+        away=st.booleans(),
     )
     def be_taken_up_later(
-        self, request: int, partition: int, strangers: list[int], seconds: float, gap: float
+        self, request: int, partition: int, strangers: list[int], seconds: float, gap: float, *, away: bool
     ) -> Asked:
         """The normal case of deferred tasks: the answers are there, and others after them, before anybody waits.
 
-        Of two that are taken up, the second may come while a scan for the first is under way.
+        Of two that are taken up, the second may come while a scan for the first is under way, and the broker may go.
         """
         one, two = (self.request((request + step) % REQUESTS, 1, None, self.log.ends()) for step in (0, 1))
         self.answer(two, partition)
@@ -246,6 +247,7 @@ class Reading(RuleBasedStateMachine):
         self.wait(one)
         self.loop.pass_time(gap)
         self.wait(two)
+        self.log.away = self.log.away or away
         return one
 
     # The broker.
@@ -303,7 +305,7 @@ class Reading(RuleBasedStateMachine):
         """The topic is made anew, or an unclean election takes the last records of a partition; perhaps in the middle of a scan.
 
         The reader sees it before the log has grown beyond its place again; later nobody could by offsets alone. Then a
-        request from before is answered, and waited for once more.
+        request from before is answered and waited for once more, and one from after it.
         """
         self.wait(other)
         self.loop.pass_time(gap)
@@ -314,9 +316,11 @@ class Reading(RuleBasedStateMachine):
         if self.log.away:
             self.broker_comes()
         self.loop.pass_time(PATIENCE)
+        after = self.request(asked.request, 1, None, self.reader.cursor() or self.log.ends())
         self.answer(asked, count)
         self.loop.pass_time(seconds)
         self.wait(asked)
+        self.wait(after)
 
     # The reader.
 
@@ -456,4 +460,4 @@ class Reading(RuleBasedStateMachine):
 
 
 TestReading = Reading.TestCase
-TestReading.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)
+TestReading.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
