@@ -162,3 +162,25 @@ def test_a_stale_failure_is_counted_and_the_later_answer_delivered() -> None:
     assert (got, correlator.counts.stale) == ([], 1)
     correlator.feed([record(result(mine.correlation_id, status="error", attempt=2))])
     assert [reply.event.attempt for reply in got] == [2]
+
+
+def test_what_passes_is_counted_over_all_batches() -> None:
+    correlator, mine = Correlator("t"), pending(attempt=2)
+    correlator.register(mine, lambda _: None)
+    stale = record(result(mine.correlation_id, status="error", attempt=1))
+    forged = record(result(uuid4()))
+    forged.headers = stale.headers
+    for _ in range(2):
+        correlator.feed([stale, forged, record(result(uuid4())), Record(b"{", stale.headers)])
+    counts = correlator.counts
+    assert (counts.seen, counts.stale, counts.foreign, counts.malformed, counts.delivered) == (8, 2, 2, 2, 0)
+
+
+def test_keys_that_were_found_already_must_be_those_of_the_records() -> None:
+    correlator, got, mine = Correlator("t"), list[Reply](), pending()
+    correlator.register(mine, got.append)
+    own = record(result(mine.correlation_id))
+    with pytest.raises(ValueError, match="shorter"):
+        correlator.feed([own], [])
+    correlator.feed([own, own], [None, str(mine.correlation_id).encode()])
+    assert len(got) == 1

@@ -44,6 +44,23 @@ def test_it_covers_what_begins_where_it_begins_and_not_before() -> None:
     assert window.covers({0: 10})
     assert not window.covers({0: 9})
     assert not window.covers({})
+    window.start_at({0: 1})
+    assert not window.covers({})
+
+
+def test_a_partition_it_was_not_told_of_begins_with_its_first_record() -> None:
+    window = RecentRecords(100 * PER_RECORD)
+    window.append(0, [Record(0, 5, 1)])
+    assert window.covers({0: 5})
+    assert not window.covers({0: 4})
+
+
+def test_keys_that_were_found_already_are_not_looked_for_again() -> None:
+    window = RecentRecords(100 * PER_RECORD)
+    window.start_at({0: 0})
+    window.append(0, [Record(0, 0, 1), Record(0, 1, 1)], [name(2), None])
+    assert [record.offset for record in window.find(name(2))] == [0]
+    assert window.find(name(1)) == []
 
 
 def test_the_oldest_batch_goes_first_and_is_then_not_covered() -> None:
