@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from benchmarks.measuring import Figure, compare
 from benchmarks.raw_reading import read_all
 from workflow_events import KafkaSettings, PendingRequest
 from workflow_events.replies.async_reader import ReplyReader
+from workflow_events.replies.scatter import gather_replies
 
 __all__ = ["catch_up_of", "measure"]
 
@@ -63,5 +63,5 @@ async def catch_up_of(settings: KafkaSettings, waiting: list[tuple[UUID, dict[in
         with ExitStack() as stack:
             expected = [stack.enter_context(reader.expect(request)) for request in pending]
             began = time.perf_counter()
-            await asyncio.gather(*(one.reply() for one in expected))
+            await gather_replies(expected)
             return time.perf_counter() - began

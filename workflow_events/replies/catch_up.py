@@ -17,7 +17,9 @@ from aiokafka import TopicPartition
 from workflow_events.errors import BrokerUnavailableError
 from workflow_events.replies import topic_log
 from workflow_events.replies.cursor import Clamped, clamp_all, reached, reading_from
+from workflow_events.replies.records import MAX_RECORDS
 from workflow_events.retry import async_transport_retrying
+from workflow_events.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +41,6 @@ _AT_ONCE = 200
 """How many waiters are seen to before others in the loop have their turn."""
 
 _POLL_MS = 200
-_MAX_RECORDS = 1000
 
 
 class CatchUp:
@@ -117,8 +118,9 @@ class CatchUp:
         self, consumer: AIOKafkaConsumer, start: dict[int, int], stop: dict[int, int], waiters: list[Waiter]
     ) -> None:
         positions = dict(start)
+        turns = Turns()
         while not reached(positions, stop) and self._is_wanted(waiters):
-            batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
+            batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=MAX_RECORDS)
             for records in batches.values():
                 self.scanned += len(records)
                 self._correlator.feed(records)
@@ -127,11 +129,11 @@ class CatchUp:
                     f"The log of {self._correlator.topic!r} lost its end while it was read (the topic was made anew or "
                     "truncated); reading it again"
                 )
-            for partition in stop:
-                # The client's position also passes what no record shows: transaction markers, aborted batches.
-                positions[partition] = await consumer.position(TopicPartition(self._correlator.topic, partition))
             # getmany does not suspend while records are buffered, and the loop is shared with others.
-            await asyncio.sleep(0)
+            if await turns.give() or not batches:
+                for partition in stop:
+                    # The client's position also passes what no record shows: transaction markers, aborted batches.
+                    positions[partition] = await consumer.position(TopicPartition(self._correlator.topic, partition))
 
     @staticmethod
     async def _tell(every: list[Callable[[], None]]) -> None:

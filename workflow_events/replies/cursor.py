@@ -107,32 +107,30 @@ class Clamped:
 
 def clamp(cursor: Cursor, beginning: Cursor, end: Cursor) -> Clamped:
     """Fit a cursor into a log that runs from ``beginning`` to ``end`` (exclusive), partition by partition."""
+    return clamp_all([cursor], beginning, end)
+
+
+def clamp_all(cursors: Iterable[Cursor], beginning: Cursor, end: Cursor) -> Clamped:
+    """Fit each of many cursors into the log, then take the earliest, at which one scan serves all.
+
+    Partition by partition, over the different offsets there: of ten thousand cursors most have few.
+    """
+    every = list(cursors)
     start: dict[int, int] = {}
     lost: list[int] = []
     rewound: list[int] = []
     for partition, last in sorted(end.items()):
         first = beginning.get(partition, 0)
-        wanted = cursor.get(partition, 0)
-        if wanted > last:
+        # A partition that the cursor does not name was to be read from its start, wherever that is now.
+        offsets = {cursor.get(partition, first) for cursor in every}
+        beyond = any(offset > last for offset in offsets)
+        below = any(offset < first for offset in offsets)
+        if beyond:
             rewound.append(partition)
-            wanted = first
-        elif wanted < first:
-            # A partition that the cursor does not name was to be read from its start, wherever that is now.
-            if partition in cursor:
-                lost.append(partition)
-            wanted = first
-        start[partition] = wanted
+        if below:
+            lost.append(partition)
+        start[partition] = first if beyond or below else min(offsets, default=first)
     return Clamped(start, tuple(lost), tuple(rewound))
-
-
-def clamp_all(cursors: Iterable[Cursor], beginning: Cursor, end: Cursor) -> Clamped:
-    """Fit each of many cursors into the log, then take the earliest, at which one scan serves all."""
-    every = [clamp(cursor, beginning, end) for cursor in cursors]
-    return Clamped(
-        earliest((clamped.start for clamped in every), end),
-        tuple(sorted({partition for clamped in every for partition in clamped.lost})),
-        tuple(sorted({partition for clamped in every for partition in clamped.rewound})),
-    )
 
 
 def from_times(found: Mapping[int, tuple[int, int] | None], beginning: Cursor, end: Cursor) -> dict[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Protocol, Self
 
 from workflow_events.errors import ResultTimeoutError, WorkflowEventsError
@@ -11,7 +10,7 @@ from workflow_events.replies.correlator import Waiter
 from workflow_events.replies.records import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import TracebackType
 
     from workflow_events.pending import PendingRequest
@@ -44,7 +43,7 @@ class Reading(Protocol):
 class Expectation(Waiter):
     """One waiter of a reader: registered while its ``with`` block lasts."""
 
-    __slots__ = ("_future", "_late", "_listener", "_outcome", "_reader", "_until")
+    __slots__ = ("_future", "_late", "_listener", "_outcome", "_reader", "_slot", "_until")
 
     def __init__(self, reader: Reading, pending: PendingRequest) -> None:
         super().__init__(pending)
@@ -52,6 +51,7 @@ class Expectation(Waiter):
         self._outcome: Reply | WorkflowEventsError | None = None
         self._listener: Callable[[], None] | None = None
         self._future: asyncio.Future[None] | None = None
+        self._slot = 0
         seconds = pending.remaining()
         self._late = seconds <= 0
         self._until = reader.deadlines.now() + (_LATE_LOOK_SECONDS if self._late else seconds)
@@ -74,11 +74,11 @@ class Expectation(Waiter):
         """
         if self._outcome is None:
             self._future = asyncio.get_running_loop().create_future()
-            slot = self._reader.deadlines.add(self, self._until)
+            self._slot = self._reader.deadlines.add(self, self._until)
             try:
                 await self._future
             finally:
-                self._reader.deadlines.remove(self, slot)
+                self._reader.deadlines.remove(self, self._slot)
         return self.outcome()
 
     def outcome(self) -> Reply:
@@ -94,23 +94,22 @@ class Expectation(Waiter):
             raise AssertionError("asked before there was an outcome")
         raise outcome
 
-    @contextlib.contextmanager
-    def telling(self, listener: Callable[[], None]) -> Iterator[None]:
-        """Inside the block, ``listener`` is called once there is an outcome, the deadline's included.
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Have ``listener`` called once there is an outcome, the deadline's included, unless :meth:`ignore` comes before.
 
         For who waits for many: a call costs a tenth of a task. It is called from within the reader, and must not raise.
         """
         if self._outcome is not None:
             listener()
-            yield
             return
         self._listener = listener
-        slot = self._reader.deadlines.add(self, self._until)
-        try:
-            yield
-        finally:
+        self._slot = self._reader.deadlines.add(self, self._until)
+
+    def ignore(self) -> None:
+        """Undo :meth:`listen`."""
+        if self._listener is not None:
             self._listener = None
-            self._reader.deadlines.remove(self, slot)
+            self._reader.deadlines.remove(self, self._slot)
 
     def deliver(self, reply: Reply) -> None:
         """Called by the correlator."""

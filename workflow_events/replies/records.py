@@ -12,7 +12,11 @@ from workflow_events.wire import Message
 if TYPE_CHECKING:
     from workflow_events.events import WorkflowResultEvent
 
-__all__ = ["Record", "RecordPosition", "Reply"]
+MAX_RECORDS = 64
+"""How many records a reader takes at a time. Each is a dozen objects while it lives. A thousand alive at once have the garbage
+collector promote them and visit the whole heap again and again; a few dozen are gone before it looks."""
+
+__all__ = ["MAX_RECORDS", "Record", "RecordPosition", "Reply"]
 
 
 class Record(Message, Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -48,9 +47,9 @@ async def gather_replies(
         settled.append(index)
         some_settled.set()
 
-    with ExitStack() as listening:
+    try:
         for index, one in enumerate(expected):
-            listening.enter_context(one.telling(partial(note, index)))
+            one.listen(partial(note, index))
         while not gathering.done and gathering.answered + len(timed_out) < len(gathering):
             await some_settled.wait()
             some_settled.clear()
@@ -63,6 +62,9 @@ async def gather_replies(
                     continue
                 if on_progress is not None:
                     on_progress(gathering.answered, len(gathering))
+    finally:
+        for one in expected:
+            one.ignore()
     if not gathering.done and not return_partial_on_timeout:
         last = timed_out[-1]
         raise gathering.timed_out([one.pending for one in expected], read_to=last.read_to, cause=last.cause)

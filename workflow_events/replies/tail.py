@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from workflow_events.errors import TransportError
 from workflow_events.replies import topic_log
 from workflow_events.replies.cursor import advance, clamp
+from workflow_events.replies.records import MAX_RECORDS
 from workflow_events.retry import async_transport_retrying
+from workflow_events.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +33,6 @@ __all__ = ["Tail"]
 logger = logging.getLogger(__name__)
 
 _POLL_MS = 250
-_MAX_RECORDS = 1000
 _HEALTHY_SECONDS = 30.0
 """A session that lived this long was sound: what ends it begins a new backoff."""
 _GROWTH_SECONDS = 10.0
@@ -142,13 +143,14 @@ class Tail:
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         clock = asyncio.get_running_loop().time
+        turns = Turns()
         look_for_growth = clock() + _GROWTH_SECONDS
         while self._keep_going():
-            batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
+            batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=MAX_RECORDS)
             for tp, records in batches.items():
                 self._take(tp.partition, records)
             # getmany does not suspend while records are buffered, and the loop is shared with others.
-            await asyncio.sleep(0)
+            await turns.give()
             due = clock() >= look_for_growth
             if (due or not batches) and topic_log.ends_before(consumer, self._topic, self.positions):
                 # Made anew or truncated, and nothing in it yet that would show it. A cursor must not promise what has gone,
