@@ -101,4 +101,4 @@ def test_all_questions_of_an_interrupted_run_are_said_and_none_is_made_up() -> N
 def test_an_error_without_a_remote_one_names_none() -> None:
     error = WorkflowTaskError("it broke")
 
-    assert (str(error), error.error_type, error.error_message) == ("it broke", "", "")
+    assert (str(error), error.error_type, error.error_message, error.results) == ("it broke", "", "", [])

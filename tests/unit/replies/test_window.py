@@ -96,6 +96,16 @@ def test_a_batch_larger_than_the_bound_is_not_kept() -> None:
     assert window.covers({0: 2})
 
 
+def test_what_fits_exactly_is_kept() -> None:
+    records = [Record(0, 0, 1), Record(0, 1, 1)]
+    wide = RecentRecords(100 * PER_RECORD)
+    assert wide.size == 0
+    wide.append(0, records)
+    exact = RecentRecords(wide.size)
+    exact.append(0, records)
+    assert len(exact.find(name(1))) == 2
+
+
 def test_a_new_start_forgets_everything() -> None:
     window = RecentRecords(100 * PER_RECORD)
     window.append(0, [Record(0, 0, 1)])
