@@ -13,6 +13,7 @@ from benchmarks.measuring import Figure, compare
 from benchmarks.raw_reading import read_all
 from workflow_events import KafkaSettings, PendingRequest
 from workflow_events.replies.async_reader import ReplyReader
+from workflow_events.replies.records import MAX_RECORDS
 from workflow_events.replies.scatter import gather_replies
 
 __all__ = ["catch_up_of", "measure"]
@@ -40,6 +41,19 @@ async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float)
         baseline_name="aiokafka getmany",
         unit="messages/s",
         target=">= 0.90",
+    )
+
+    async def by_dozens() -> float:
+        return count / await read_all(settings, MAX_RECORDS)
+
+    yield await compare(
+        f"the same, against reading {MAX_RECORDS} at a time, as ours does",
+        broker,
+        ours,
+        by_dozens,
+        runs=runs,
+        baseline_name=f"aiokafka getmany, {MAX_RECORDS} at a time",
+        unit="messages/s",
     )
 
 

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 __all__ = ["read_all"]
 
 
-async def read_all(settings: KafkaSettings) -> float:
-    """Read the result topic from start to end with ``getmany``; seconds from the first poll to the last record."""
+async def read_all(settings: KafkaSettings, max_records: int | None = None) -> float:
+    """Read the result topic from start to end with ``getmany``; seconds from the first poll to the last record.
+
+    Args:
+        max_records: how many at a time; None, aiokafka's own default, takes all that have come.
+    """
     topic = settings.workflow_results_topic
     async with topic_log.open_log(settings, topic) as consumer:
         partitions = topic_log.partitions(consumer, topic)
@@ -23,6 +27,6 @@ async def read_all(settings: KafkaSettings) -> float:
         began = time.perf_counter()
         seen = 0
         while seen < total:
-            batches = await consumer.getmany(timeout_ms=200, max_records=1000)
+            batches = await consumer.getmany(timeout_ms=200, max_records=max_records)
             seen += sum(map(len, batches.values()))
         return time.perf_counter() - began
