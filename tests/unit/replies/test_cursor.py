@@ -144,6 +144,10 @@ def test_cursors_fitted_in_batches_make_the_same_scan_as_all_at_once(
     assert parts == clamp_all(cursors, first, last)
 
 
+def test_a_scan_for_nobody_would_begin_at_the_start() -> None:
+    assert clamp_all([], {0: 4}, {0: 10, 1: 3}).start == {0: 4, 1: 0}
+
+
 def test_who_waits_in_one_partition_is_behind_only_there() -> None:
     positions = {0: 50, 1: 60}
     assert not is_behind(reading_from({1: 60}, 1, positions), positions)
