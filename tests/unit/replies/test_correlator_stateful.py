@@ -170,4 +170,4 @@ class Correlation(RuleBasedStateMachine):
 
 
 TestCorrelation = Correlation.TestCase
-TestCorrelation.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestCorrelation.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
