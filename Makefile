@@ -46,7 +46,7 @@ coverage: setup services ## the same, and which lines and branches they reach (s
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
 
-mutants: setup ## change the pure modules in every small way and see that a test fails (an hour; docs/mutation.md)
+mutants: setup ## change the pure modules in every small way and see that a test fails (docs/mutation.md)
 	$(BIN)/mutmut run --max-children 2
 	$(BIN)/mutmut results
 
