@@ -40,7 +40,9 @@ def test_ten_thousand_take_some_forty_bytes_each() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"attempt": 3}, {"reply_topic": "others"}, {"deadline": datetime.now(tz=UTC) + timedelta(1)}], ids=str
+    "change",
+    [{"attempt": 3}, {"reply_topic": "others"}, {"deadline": datetime.now(tz=UTC) + timedelta(1)}],
+    ids=["attempt", "topic", "deadline"],
 )
 def test_requests_that_differ_in_more_than_their_ids_are_not_packed_together(change: dict[str, Any]) -> None:
     first, second = requests(2)
