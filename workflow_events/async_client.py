@@ -192,6 +192,8 @@ class AsyncWorkflowClient:
             expected = [stack.enter_context(self._opened.expect(one.pending)) for one in prepared]
             for waiting, one in zip(expected, prepared, strict=True):
                 await self._post(waiting, one.message, timeout)
+            # As in request(): who waits keeps no message.
+            prepared.clear()
             replies = await gather_replies(
                 expected, wait_for, return_partial_on_timeout=return_partial_on_timeout, on_progress=on_progress
             )
