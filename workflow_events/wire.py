@@ -61,7 +61,7 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 @dataclass(slots=True)
 class OutgoingMessage:
-    """A message as any Kafka client can send it. Not frozen: one is made for each request, and frozen costs a microsecond.
+    """A message as any Kafka client can send it. Not frozen: one is made for each request, and frozen takes 0.6 µs more.
 
     Attributes:
         partition: None lets the client's partitioner decide by key.

@@ -97,7 +97,7 @@ class Expectation(Waiter):
     def listen(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called once there is an outcome, the deadline's included, unless :meth:`ignore` comes before.
 
-        For who waits for many: a call costs a tenth of a task. It is called from within the reader, and must not raise.
+        For who waits for many: a call is cheaper than a task. It is called from within the reader, and must not raise.
         """
         if self._outcome is not None:
             listener()

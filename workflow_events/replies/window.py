@@ -4,9 +4,8 @@ In Airflow a request is published by one process and its waiter appears in anoth
 little behind the reader. The window holds the last records, bounded in bytes; they are indexed by correlation id only when
 somebody asks, so that a reader nobody is behind pays next to nothing per record.
 
-Of a record only bytes and numbers are kept. A client's record with its headers is a dozen objects for Python's garbage
-collector to visit, and a window full of them makes each of its full passes a tenth of a second in which the process stands
-still.
+Of a record only bytes and numbers are kept. A client's record with its headers is a dozen objects, and with a window full of them
+the garbage collector's full passes, in which the process stands still, take longer.
 """
 
 from __future__ import annotations
