@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -21,7 +20,7 @@ from uuid import UUID, uuid4
 from benchmarks.flooding import flooding
 from benchmarks.log_filling import fill, results, seal
 from benchmarks.measuring import Figure, tell_progress
-from workflow_events import PendingRequest
+from benchmarks.waiting import pending_request
 from workflow_events.replies import topic_log
 from workflow_events.replies.async_reader import ReplyReader
 from workflow_events.testing.new_topics import settings_with_new_topics
@@ -120,23 +119,12 @@ async def _figure(
     )
 
 
-def _pending(settings: KafkaSettings, correlation_id: UUID, cursor: dict[int, int]) -> PendingRequest:
-    return PendingRequest(
-        correlation_id=correlation_id,
-        workflow_id="bench",
-        workflow_run_id="bench",
-        reply_topic=settings.workflow_results_topic,
-        reply_cursor=cursor,
-        deadline=datetime.now(tz=UTC) + timedelta(hours=1),
-    )
-
-
 async def _follow(settings: KafkaSettings, seconds: float, side: _Side) -> None:
     async with ReplyReader.lease(settings, settings.workflow_results_topic) as reader:
         await reader.ready(settings.connect_timeout)
         with ExitStack() as stack:
             for _ in range(1_000):
-                stack.enter_context(reader.expect(_pending(settings, uuid4(), reader.cursor())))
+                stack.enter_context(reader.expect(pending_request(settings, uuid4(), reader.cursor())))
             turns, before = _Turns(), reader.counts.seen
             with turns.watched():
                 await asyncio.sleep(seconds)
@@ -162,7 +150,7 @@ async def _catch_up(settings: KafkaSettings, ids: list[UUID], backlog: int, side
     """As in a triggerer that takes up where another died: every waiter is a task, and all begin at once."""
     per_partition = backlog // settings.topic_partitions
     pending = [
-        _pending(
+        pending_request(
             settings,
             correlation_id,
             dict.fromkeys(range(settings.topic_partitions), per_partition * number // len(ids) // 2),

@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from benchmarks.log_filling import fill, results, seal
 from benchmarks.measuring import Figure, compare
 from benchmarks.raw_reading import read_all
-from workflow_events import KafkaSettings, PendingRequest
+from benchmarks.waiting import pending_request
 from workflow_events.replies.async_reader import ReplyReader
 from workflow_events.replies.records import MAX_RECORDS
 from workflow_events.replies.scatter import gather_replies
+
+if TYPE_CHECKING:
+    from workflow_events import KafkaSettings
 
 __all__ = ["catch_up_of", "measure"]
 
@@ -60,18 +63,7 @@ async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float)
 async def catch_up_of(settings: KafkaSettings, waiting: list[tuple[UUID, dict[int, int]]]) -> float:
     """Seconds until all who wait, each from a cursor of its own, have their result."""
     topic = settings.workflow_results_topic
-    deadline = datetime.now(tz=UTC) + timedelta(hours=1)
-    pending = [
-        PendingRequest(
-            correlation_id=correlation_id,
-            workflow_id="bench",
-            workflow_run_id="bench",
-            reply_topic=topic,
-            reply_cursor=cursor,
-            deadline=deadline,
-        )
-        for correlation_id, cursor in waiting
-    ]
+    pending = [pending_request(settings, correlation_id, cursor) for correlation_id, cursor in waiting]
     async with ReplyReader.lease(settings, topic) as reader:
         await reader.ready(settings.connect_timeout)
         with ExitStack() as stack:

@@ -17,15 +17,18 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from workflow_events import KafkaSettings, PendingRequest
+from benchmarks.waiting import pending_request
 from workflow_events.replies import topic_log
 from workflow_events.replies.async_reader import ReplyReader
 from workflow_events.wire import correlation_key, find_correlation_key
+
+if TYPE_CHECKING:
+    from workflow_events import KafkaSettings
 
 __all__ = ["Cost", "Job", "by_one_reader", "by_reading_alone", "by_their_own_consumers", "cost_of", "ids"]
 
@@ -79,7 +82,7 @@ async def cost_of(way: Way, job: Job) -> Cost:
 
 async def by_one_reader(job: Job) -> Cost:
     """All wait at one reader, which finds them behind and serves them from one shared scan."""
-    pending = [_pending(job.settings, correlation_id) for correlation_id in ids(job.waiters)]
+    pending = [pending_request(job.settings, correlation_id, {}) for correlation_id in ids(job.waiters)]
     async with ReplyReader.lease(job.settings, job.settings.workflow_results_topic) as reader:
         await reader.ready(job.settings.connect_timeout)
         with ExitStack() as stack:
@@ -126,17 +129,6 @@ async def _consume(job: Job, wanted: UUID, meter: _Meter) -> None:
                     meter.count_handles()
                     return
             await asyncio.sleep(0)
-
-
-def _pending(settings: KafkaSettings, correlation_id: UUID) -> PendingRequest:
-    return PendingRequest(
-        correlation_id=correlation_id,
-        workflow_id="bench",
-        workflow_run_id="bench",
-        reply_topic=settings.workflow_results_topic,
-        reply_cursor={},
-        deadline=datetime.now(tz=UTC) + timedelta(seconds=_ENOUGH_SECONDS),
-    )
 
 
 class _Meter:

@@ -7,16 +7,19 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from kafka import TopicPartition
 
 from benchmarks.log_filling import fill, results, seal
 from benchmarks.measuring import Figure, compare
-from workflow_events import KafkaSettings, PendingRequest
+from benchmarks.waiting import pending_request
 from workflow_events.replies.sync_reader import SyncReplyReader
 from workflow_events.transport import blocking
+
+if TYPE_CHECKING:
+    from workflow_events import KafkaSettings
 
 __all__ = ["measure"]
 
@@ -29,7 +32,7 @@ async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float)
     seal(settings)
 
     def poll() -> float:
-        pending = _pending(settings, mine)
+        pending = pending_request(settings, mine, {})
         with closing(SyncReplyReader(settings, settings.workflow_results_topic)) as reader:
             reader.end_cursor()
             began = time.perf_counter()
@@ -69,18 +72,6 @@ async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float)
     yield await asyncio.to_thread(_by_partition, settings, broker, runs, count)
 
 
-def _pending(settings: KafkaSettings, correlation_id: UUID, partition: int | None = None) -> PendingRequest:
-    return PendingRequest(
-        correlation_id=correlation_id,
-        workflow_id="bench",
-        workflow_run_id="bench",
-        reply_topic=settings.workflow_results_topic,
-        reply_partition=partition,
-        reply_cursor={},
-        deadline=datetime.now(tz=UTC) + timedelta(hours=1),
-    )
-
-
 def _by_partition(settings: KafkaSettings, broker: str, runs: int, strangers: int) -> Figure:
     """How many messages are read for an answer at the end of one partition, by who asked to have it there."""
     topic, only, answers = settings.workflow_results_topic, 0, [uuid4() for _ in range(runs)]
@@ -89,7 +80,7 @@ def _by_partition(settings: KafkaSettings, broker: str, runs: int, strangers: in
     read: list[float] = []
     for mine in answers:
         with closing(SyncReplyReader(settings, topic, partition=only)) as reader:
-            reader.wait(_pending(settings, mine, only))
+            reader.wait(pending_request(settings, mine, {}, only))
             read.append(float(reader.counts.seen))
     total = strangers + runs
     share = total / settings.topic_partitions

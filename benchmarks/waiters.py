@@ -9,15 +9,18 @@ import time
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from benchmarks.measuring import Figure, compare
 from benchmarks.publishing import publishing
-from workflow_events import KafkaSettings, PendingRequest
+from benchmarks.waiting import pending_request
 from workflow_events.replies import topic_log
 from workflow_events.replies.async_reader import ReplyReader
+
+if TYPE_CHECKING:
+    from workflow_events import KafkaSettings
 
 __all__ = ["measure"]
 
@@ -78,26 +81,15 @@ async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float)
         )
 
 
-def _pending(settings: KafkaSettings, cursor: dict[int, int]) -> PendingRequest:
-    return PendingRequest(
-        correlation_id=uuid4(),
-        workflow_id="bench",
-        workflow_run_id="bench",
-        reply_topic=settings.workflow_results_topic,
-        reply_cursor=cursor,
-        deadline=datetime.now(tz=UTC) + timedelta(hours=1),
-    )
-
-
 async def _resolve(
     settings: KafkaSettings, waiters: int, messages: int, sockets: list[float], sizes: list[float]
 ) -> float:
     async with ReplyReader.lease(settings, settings.workflow_results_topic) as reader:
         await reader.ready(settings.connect_timeout)
         with ExitStack() as stack:
-            stack.enter_context(reader.expect(_pending(settings, reader.cursor())))
+            stack.enter_context(reader.expect(pending_request(settings, uuid4(), reader.cursor())))
             sockets.append(_handles())
-            pending = [_pending(settings, reader.cursor()) for _ in range(waiters)]
+            pending = [pending_request(settings, uuid4(), reader.cursor()) for _ in range(waiters)]
             gc.collect()
             tracemalloc.start()
             before = tracemalloc.get_traced_memory()[0]
