@@ -40,7 +40,7 @@ _AMONG_STRANGERS = 10_000
 _STRANGERS = (1_000, 10_000, 100_000, 1_000_000)
 _AROUND_WAITERS = 100
 _EACH_UP_TO = 100
-"""More waiters than these with a consumer of their own are not waited for."""
+"""More waiters than these with a consumer of their own are not waited for: it grows with the scale, as the waiters do."""
 _REHEARSED_UP_TO = 100_000
 """Longer logs are not read in the uncounted round."""
 
@@ -63,11 +63,12 @@ class _Spot:
     x: int
     waiters: int
     strangers: int
+    each: bool = False
+    """Whether so many are also measured with a consumer of their own each."""
 
     @property
     def ways(self) -> tuple[Way, ...]:
-        each = self.curve == "waiters" and self.waiters <= _EACH_UP_TO
-        return (by_one_reader, by_reading_alone, *((by_their_own_consumers,) if each else ()))
+        return (by_one_reader, by_reading_alone, *((by_their_own_consumers,) if self.each else ()))
 
 
 Costs = dict[tuple[_Spot, Way], list[Cost]]
@@ -95,7 +96,7 @@ def _spots(scale: float) -> Iterator[_Spot]:
     around = max(2, int(_AROUND_WAITERS * scale))
     # Small scales make neighbours equal, and a curve has each point once.
     for waiters in sorted({max(1, int(waiters * scale)) for waiters in _WAITERS}):
-        yield _Spot("waiters", waiters, waiters, among)
+        yield _Spot("waiters", waiters, waiters, among, each=waiters <= max(2, _EACH_UP_TO * scale))
     for strangers in sorted({max(20 * number, int(size * scale)) for number, size in enumerate(_STRANGERS, 1)}):
         yield _Spot("strangers", strangers, around, strangers)
 
