@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from workflow_events.errors import InvalidEventError, ResultTimeoutError, WorkflowEventsError
@@ -23,16 +21,14 @@ from workflow_events.requests import (
 from workflow_events.settings import KafkaSettings
 from workflow_events.transport import aio
 from workflow_events.transport.faults import undelivered
+from workflow_events.transport.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-    from aiokafka.structs import RecordMetadata
-
     from workflow_events.events import WorkflowResultEvent
     from workflow_events.pending import PendingRequest
-    from workflow_events.replies.expectation import Expectation
     from workflow_events.replies.gathering import WaitFor
     from workflow_events.wire import OutgoingMessage
 
@@ -70,6 +66,7 @@ class AsyncWorkflowClient:
         self._resources = contextlib.AsyncExitStack()
         self._reader: ReplyReader | None = None
         self._producer: aio.Producer | None = None
+        self._outbox: Outbox | None = None
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -83,13 +80,15 @@ class AsyncWorkflowClient:
             await self._reader.ready(self.settings.connect_timeout)
             self._producer = await aio.start_producer(self.settings)
             stack.push_async_callback(self._producer.stop)
+            self._outbox = Outbox(self._producer)
+            stack.push_async_callback(self._outbox.aclose)
             self._resources = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._reader = self._producer = None
+        self._reader = self._producer = self._outbox = None
         await self._resources.aclose()
 
     async def submit(
@@ -140,17 +139,20 @@ class AsyncWorkflowClient:
         Raises:
             InvalidEventError, TransportError, ResultTimeoutError: as those two do.
         """
-        message, pending = self._prepare(workflow_id, data, timeout, options)
-        with self._opened.expect(pending) as expected:
-            sent = await self._post(expected, message, timeout)
+        message, pending, key = self._prepare(workflow_id, data, timeout, options)
+        with self._opened.expect(pending, key) as expected:
+            # Its reply says that it was stored: only a failure needs to be told besides.
+            posted = await self._posting.post(message, expected.fail, timeout)
             # Who waits keeps no message: with its headers it is a dozen objects for the garbage collector to visit.
             del message
             try:
                 return (await expected.reply()).event
             except ResultTimeoutError as error:
-                if sent.done():
+                if posted.confirmed:
                     raise
                 raise undelivered(self.settings, self.settings.workflow_events_topic, timeout) from error
+            finally:
+                posted.withdraw()
 
     async def gather(
         self,
@@ -189,9 +191,10 @@ class AsyncWorkflowClient:
         options.setdefault("workflow_run_id", str(new_event_id()))
         prepared = [self._prepare(workflow_id, one, timeout, options) for one in data]
         with contextlib.ExitStack() as stack:
-            expected = [stack.enter_context(self._opened.expect(one.pending)) for one in prepared]
+            expected = [stack.enter_context(self._opened.expect(one.pending, one.key)) for one in prepared]
             for waiting, one in zip(expected, prepared, strict=True):
-                await self._post(waiting, one.message, timeout)
+                posted = await self._posting.post(one.message, waiting.fail, timeout)
+                stack.callback(posted.withdraw)
             # As in request(): who waits keeps no message.
             prepared.clear()
             replies = await gather_replies(
@@ -226,21 +229,17 @@ class AsyncWorkflowClient:
     async def _publish(self, message: OutgoingMessage, timeout: float) -> None:
         await aio.send(self._started, message, timeout)
 
-    async def _post(
-        self, expected: Expectation, message: OutgoingMessage, timeout: float
-    ) -> asyncio.Future[RecordMetadata]:
-        """Hand a request to the producer. Its reply says that it was stored: only a failure needs to be told besides."""
-        sent = await aio.post(self._started, message, timeout)
-        sent.add_done_callback(
-            partial(_tell_failure, expected, self.settings, message.topic, len(message.value), timeout)
-        )
-        return sent
-
     @property
     def _started(self) -> aio.Producer:
         if self._producer is None:
             raise _not_open()
         return self._producer
+
+    @property
+    def _posting(self) -> Outbox:
+        if self._outbox is None:
+            raise _not_open()
+        return self._outbox
 
     @property
     def _opened(self) -> ReplyReader:
@@ -253,16 +252,3 @@ def _not_open() -> WorkflowEventsError:
     return WorkflowEventsError(
         "The client is not open; use it inside `async with AsyncWorkflowClient(...) as client:`."
     )
-
-
-def _tell_failure(
-    expected: Expectation,
-    settings: KafkaSettings,
-    topic: str,
-    size: int,
-    timeout: float,
-    sent: asyncio.Future[RecordMetadata],
-) -> None:
-    error = None if sent.cancelled() else sent.exception()
-    if error is not None:
-        expected.fail(aio.not_confirmed(settings, topic, size, error, timeout))

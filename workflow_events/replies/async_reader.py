@@ -63,7 +63,6 @@ class ReplyReader:
             keep_going=self._is_wanted,
         )
         self._catch_up = CatchUp(settings, self._correlator, self.cursor)
-        self._expectations: set[Expectation] = set()
         self.deadlines = Deadlines(asyncio.get_running_loop())
         self._started = asyncio.Event()
         self._leases = 0
@@ -106,7 +105,7 @@ class ReplyReader:
     @property
     def waiting(self) -> int:
         """How many wait now."""
-        return len(self._expectations)
+        return len(self._correlator)
 
     @property
     def scans(self) -> int:
@@ -157,17 +156,19 @@ class ReplyReader:
         with self.expect(pending) as expected:
             return await expected.reply()
 
-    def expect(self, pending: PendingRequest) -> Expectation:
+    def expect(self, pending: PendingRequest, key: bytes | None = None) -> Expectation:
         """A registered waiter, as a context manager; for who must wait before the request is sent.
 
         Pattern: Spring Kafka's ``ReplyingKafkaTemplate`` registers, then sends, and undoes the registration on failure.
+
+        Args:
+            key: the request's :func:`~workflow_events.wire.correlation_key`, where the caller has it already.
         """
-        return Expectation(self, pending)
+        return Expectation(self, pending, key)
 
     def admit(self, expectation: Expectation) -> None:
         """Called by an expectation that begins."""
         self._correlator.add(expectation)
-        self._expectations.add(expectation)
         if self._failure is not None:
             expectation.fail(self._failure)
         elif self._started.is_set():
@@ -175,7 +176,6 @@ class ReplyReader:
 
     def dismiss(self, expectation: Expectation) -> None:
         """Called by an expectation that ends."""
-        self._expectations.discard(expectation)
         self._correlator.forget(expectation)
         self._catch_up.leave(expectation)
 
@@ -198,8 +198,11 @@ class ReplyReader:
     def _begin(self) -> None:
         self._recent.start_at(self._tail.positions)
         self._started.set()
-        for expectation in tuple(self._expectations):
+        for expectation in self._expectations():
             self._look_back(expectation)
+
+    def _expectations(self) -> list[Expectation]:
+        return [waiter for waiter in self._correlator.waiters() if isinstance(waiter, Expectation)]
 
     def _take(self, partition: int, records: Sequence[Record]) -> None:
         keys = correlation_keys(records)
@@ -227,7 +230,7 @@ class ReplyReader:
                 f"The reader of topic {self.topic!r} was closed while somebody waited; keep its client open for the wait."
             )
             self._started.set()
-            for expectation in tuple(self._expectations):
+            for expectation in self._expectations():
                 expectation.fail(self._failure)
             readers = _readers.get(asyncio.get_running_loop(), {})
             if readers.get((self.settings, self.topic)) is self:

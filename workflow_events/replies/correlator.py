@@ -50,9 +50,9 @@ class Waiter:
 
     __slots__ = ("key", "pending")
 
-    def __init__(self, pending: PendingRequest) -> None:
+    def __init__(self, pending: PendingRequest, key: bytes | None = None) -> None:
         self.pending = pending
-        self.key = correlation_key(pending.correlation_id)
+        self.key = key or correlation_key(pending.correlation_id)
 
     def deliver(self, reply: Reply) -> None:
         """Called once, with the reply. Must not raise."""

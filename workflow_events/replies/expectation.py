@@ -45,8 +45,8 @@ class Expectation(Waiter):
 
     __slots__ = ("_future", "_late", "_listener", "_outcome", "_reader", "_slot", "_until")
 
-    def __init__(self, reader: Reading, pending: PendingRequest) -> None:
-        super().__init__(pending)
+    def __init__(self, reader: Reading, pending: PendingRequest, key: bytes | None = None) -> None:
+        super().__init__(pending, key)
         self._reader = reader
         self._outcome: Reply | WorkflowEventsError | None = None
         self._listener: Callable[[], None] | None = None
