@@ -21,7 +21,8 @@ from langgraph_integration.errors import (
     WorkflowFailure,
 )
 from langgraph_integration.result_node import RESULT_CHANNEL
-from langgraph_integration.resumption import CORRELATION_ID_KEY, WhatToDo, is_finished, stand_of
+from langgraph_integration.resumption import CORRELATION_ID_KEY, WhatToDo, is_finished
+from langgraph_integration.resuming import ROOT_KEY, plan_of, read_resume, root_of
 from langgraph_integration.serialization import to_plain_json, to_plain_object
 from langgraph_integration.token_usage import token_usage
 from workflow_events.events import ErrorDetail, ResultStatus, WorkflowEvent, WorkflowResultEvent
@@ -135,6 +136,7 @@ class GraphRunner:
             # run_id for a resumption.
             "metadata": {
                 CORRELATION_ID_KEY: str(event.event_id),
+                ROOT_KEY: root_of(event),
                 "workflow_id": event.workflow_id,
                 "workflow_run_id": event.workflow_run_id,
                 "attempt": event.attempt,
@@ -148,6 +150,8 @@ class GraphRunner:
 async def _run_graph(graph: Graph, event: WorkflowEvent, config: RunnableConfig) -> _Outcome:
     if isinstance(graph.checkpointer, BaseCheckpointSaver):
         return await _run_with_checkpoints(graph, event, config)
+    if read_resume(event) is not None:
+        raise NotResumableError("The graph has no checkpointer, so no run of it waits for an answer")
     output = await graph.ainvoke(event.payload.data, config, output_keys=_output_keys(graph))
     if isinstance(output, dict) and output.get(_INTERRUPTS):
         raise NotResumableError(
@@ -157,14 +161,14 @@ async def _run_graph(graph: Graph, event: WorkflowEvent, config: RunnableConfig)
 
 
 async def _run_with_checkpoints(graph: Graph, event: WorkflowEvent, config: RunnableConfig) -> _Outcome:
-    standing = await stand_of(graph, config, str(event.event_id))
-    snapshot = standing.snapshot
+    plan = await plan_of(graph, config, event)
+    standing, snapshot = plan.standing, plan.standing.snapshot
     earlier: object = None
     if standing.what_to_do is not WhatToDo.ANSWER:
         going_on = standing.what_to_do is WhatToDo.GO_ON
         earlier = None if going_on else snapshot.values
         await graph.ainvoke(
-            None if going_on else event.payload.data,
+            None if going_on else plan.given,
             config,
             output_keys=_output_keys(graph),
             durability="sync",  # each step is stored before the next begins, so that kill -9 loses no finished node

@@ -12,9 +12,10 @@ import structlog
 from langgraph_integration.dead_letters import answer_to_invalid, dead_letter
 from langgraph_integration.execution import GraphRunner, thread_of
 from langgraph_integration.publishing import Publisher, UndeliverableError
+from langgraph_integration.resuming import REQUESTS
 from langgraph_integration.thread_lanes import ThreadLanes
 from workflow_events.errors import InvalidEventError
-from workflow_events.events import EventType, WorkflowEvent, WorkflowResultEvent
+from workflow_events.events import WorkflowEvent, WorkflowResultEvent
 from workflow_events.wire import decode_event, return_address_in
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class RequestHandler:
             on_start()
             await self._refuse(record, str(error))
             return
-        if event.event_type != EventType.WORKFLOW_TRIGGERED:
+        if event.event_type not in REQUESTS:
             return
         async with self._lanes.turn(thread_of(event)), self._slots:
             on_start()

@@ -44,6 +44,7 @@ class RequestOptions(TypedDict, total=False):
         thread_id: the LangGraph thread to run on; one of its own where left out.
         graph: the graph to run, where ``workflow_id`` is not its name.
         metadata: environment, and whatever else is to be passed on, such as a user's id.
+        event_type: ``workflow.resume`` for the answer to a run's questions; a request of its own kind where left out.
     """
 
     workflow_run_id: str | None
@@ -52,6 +53,7 @@ class RequestOptions(TypedDict, total=False):
     thread_id: str | None
     graph: str | None
     metadata: Mapping[str, Any] | None
+    event_type: EventType
 
 
 class PreparedRequest(NamedTuple):
@@ -99,7 +101,7 @@ def prepare_request(
         event = WorkflowEvent.model_validate(
             {
                 "event_id": event_id,
-                "event_type": EventType.WORKFLOW_TRIGGERED,
+                "event_type": options.get("event_type", EventType.WORKFLOW_TRIGGERED),
                 "timestamp": begun,
                 "source": source,
                 "workflow_id": workflow_id,
