@@ -21,8 +21,8 @@ from langgraph_integration.errors import (
     WorkflowFailure,
 )
 from langgraph_integration.result_node import RESULT_CHANNEL
-from langgraph_integration.resumption import CORRELATION_ID_KEY, WhatToDo, is_finished
 from langgraph_integration.resuming import ROOT_KEY, plan_of, read_resume, root_of
+from langgraph_integration.resumption import CORRELATION_ID_KEY, WhatToDo, is_finished
 from langgraph_integration.serialization import to_plain_json, to_plain_object
 from langgraph_integration.token_usage import token_usage
 from workflow_events.events import ErrorDetail, ResultStatus, WorkflowEvent, WorkflowResultEvent

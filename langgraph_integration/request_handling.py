@@ -15,12 +15,12 @@ from langgraph_integration.publishing import Publisher, UndeliverableError
 from langgraph_integration.resuming import REQUESTS
 from langgraph_integration.thread_lanes import ThreadLanes
 from workflow_events.errors import InvalidEventError
-from workflow_events.events import WorkflowEvent, WorkflowResultEvent
 from workflow_events.wire import decode_event, return_address_in
 
 if TYPE_CHECKING:
     from aiokafka.structs import ConsumerRecord
 
+    from workflow_events.events import WorkflowEvent, WorkflowResultEvent
     from workflow_events.settings import KafkaSettings
 
 __all__ = ["RequestHandler"]

@@ -1,7 +1,8 @@
 """The request that answers a run's questions: what it says, and what it does to the thread that waits.
 
 A run that stops at ``interrupt()`` ends its request with ``interrupted`` and the open questions, each with an id. The answer
-comes as a request of its own, ``workflow.resume``, with an id, an attempt and a deadline of its own, on the same thread. Its data:
+comes as a request of its own, ``workflow.resume``, with an id, an attempt and a deadline of its own, on the same thread. Its
+data:
 
 ``correlation_id``
     the request whose run asked; the *root*, for a run that asks several times.
