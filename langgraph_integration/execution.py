@@ -11,39 +11,51 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables.config import merge_configs
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import GraphDrained
 
 from langgraph_integration.error_details import describe_error, message_of
 from langgraph_integration.errors import (
     DeadlineExceededError,
     NotResumableError,
+    RunCancelledError,
     RunTimeoutError,
     UnserializableError,
     WorkflowFailure,
 )
+from langgraph_integration.graph_stream import run_observed
 from langgraph_integration.result_node import RESULT_CHANNEL
 from langgraph_integration.resuming import ROOT_KEY, plan_of, read_resume, root_of
-from langgraph_integration.resumption import CORRELATION_ID_KEY, WhatToDo, is_finished
+from langgraph_integration.resumption import CORRELATION_ID_KEY, WhatToDo, is_finished, stand_of
 from langgraph_integration.serialization import to_plain_json, to_plain_object
+from langgraph_integration.supervision import Supervision
 from langgraph_integration.token_usage import token_usage
 from workflow_events.events import ErrorDetail, ResultStatus, WorkflowEvent, WorkflowResultEvent
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.pregel import Pregel
-    from langgraph.types import StateSnapshot
+    from langgraph.types import Durability, StateSnapshot
 
+    from langgraph_integration.cancellations import Cancel
     from langgraph_integration.graph_registry import RegisteredGraph
 
     Graph = Pregel[Any, Any, Any, Any]
 
-__all__ = ["GraphRunner", "thread_of"]
+__all__ = ["GraphRunner", "HandedOverError", "cancelled", "thread_of"]
 
 _INTERRUPTS = "__interrupt__"  # where LangGraph puts them in a run's output
+_LOOK_UP_PATIENCE = 1.0  # seconds to find the checkpoint of a cancelled run in
+_ALONE = Supervision()
 
 
 def thread_of(event: WorkflowEvent) -> str:
     """The LangGraph thread that a request runs on: the one it names, else one of its own."""
     return event.thread_id or str(event.event_id)
+
+
+class HandedOverError(Exception):
+    """The run stopped between two supersteps because it was asked to; its checkpoint is where another worker goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,35 +98,34 @@ class GraphRunner:
         self.config = config
         self._now = now
 
-    async def answer(self, event: WorkflowEvent) -> WorkflowResultEvent:
-        """The one result of a request. Nothing but a cancellation of this call gets out of it."""
+    async def answer(self, event: WorkflowEvent, supervision: Supervision = _ALONE) -> WorkflowResultEvent:
+        """The one result of a request. Nothing else gets out of it but a cancellation of this call, and a hand-over.
+
+        Args:
+            event: the request.
+            supervision: who hears of the run, and what may end it early.
+
+        Raises:
+            HandedOverError: the run was asked to stop for another worker to go on with, and has.
+        """
         started_at = self._now()
         began = time.perf_counter()
         try:
-            outcome = await self._run(event, started_at)
+            outcome = await self._run(event, started_at, supervision)
         except WorkflowFailure as failure:
             outcome = _refused(failure)
+        except GraphDrained as error:
+            if supervision.hand_over.asked:
+                raise HandedOverError(str(error)) from error
+            outcome = _failed(error)
         except Exception as error:  # noqa: BLE001 - whatever a graph raises is the requester's to know
             outcome = _failed(error)
-        return WorkflowResultEvent(
-            correlation_id=event.event_id,
-            workflow_id=event.workflow_id,
-            workflow_run_id=event.workflow_run_id,
-            result=dict(outcome.result),
-            status=outcome.status,
-            error=outcome.error,
-            error_detail=outcome.detail,
-            attempt=event.attempt,
-            thread_id=thread_of(event),
-            checkpoint_id=outcome.checkpoint_id,
-            interrupts=outcome.interrupts,
-            usage=outcome.usage,
-            started_at=started_at,
-            duration_ms=round((time.perf_counter() - began) * 1000, 3),
-        )
+        return _result(event, outcome, started_at, began)
 
-    async def _run(self, event: WorkflowEvent, now: datetime) -> _Outcome:
-        if event.deadline is not None and event.deadline <= now:
+    async def _run(self, event: WorkflowEvent, now: datetime, supervision: Supervision) -> _Outcome:
+        cancellation = supervision.cancellation
+        known = cancellation.asked if cancellation is not None else None
+        if known is None and event.deadline is not None and event.deadline <= now:
             raise DeadlineExceededError(
                 f"The request's deadline {event.deadline.isoformat()} had passed when its turn came, at {now.isoformat()}"
             )
@@ -123,7 +134,14 @@ class GraphRunner:
         limit = asyncio.timeout(self.run_timeout)
         try:
             async with limit, chosen.open(config) as graph:
-                return await _run_graph(graph, event, config)
+                if known is not None:
+                    return await _stopped(graph, event, config, known)
+                try:
+                    return await _run_graph(graph, event, config, supervision)
+                except asyncio.CancelledError:
+                    if cancellation is None or not cancellation.absorbed() or cancellation.asked is None:
+                        raise
+                return await _stopped(graph, event, config, cancellation.asked)
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -147,12 +165,38 @@ class GraphRunner:
         return config if self.config is None else merge_configs(self.config, config)
 
 
-async def _run_graph(graph: Graph, event: WorkflowEvent, config: RunnableConfig) -> _Outcome:
+def cancelled(event: WorkflowEvent, cancel: Cancel) -> WorkflowResultEvent:
+    """The result of a request that was cancelled before its turn came."""
+    return _result(event, _cancelled(cancel), datetime.now(tz=UTC), time.perf_counter())
+
+
+def _result(event: WorkflowEvent, outcome: _Outcome, started_at: datetime, began: float) -> WorkflowResultEvent:
+    return WorkflowResultEvent(
+        correlation_id=event.event_id,
+        workflow_id=event.workflow_id,
+        workflow_run_id=event.workflow_run_id,
+        result=dict(outcome.result),
+        status=outcome.status,
+        error=outcome.error,
+        error_detail=outcome.detail,
+        attempt=event.attempt,
+        thread_id=thread_of(event),
+        checkpoint_id=outcome.checkpoint_id,
+        interrupts=outcome.interrupts,
+        usage=outcome.usage,
+        started_at=started_at,
+        duration_ms=round((time.perf_counter() - began) * 1000, 3),
+    )
+
+
+async def _run_graph(graph: Graph, event: WorkflowEvent, config: RunnableConfig, supervision: Supervision) -> _Outcome:
     if isinstance(graph.checkpointer, BaseCheckpointSaver):
-        return await _run_with_checkpoints(graph, event, config)
+        return await _run_with_checkpoints(graph, event, config, supervision)
     if read_resume(event) is not None:
         raise NotResumableError("The graph has no checkpointer, so no run of it waits for an answer")
-    output = await graph.ainvoke(event.payload.data, config, output_keys=_output_keys(graph))
+    if supervision.observer is not None:
+        supervision.observer.accepted(resumed=False)
+    output = await _invoke(graph, event.payload.data, config, supervision)
     if isinstance(output, dict) and output.get(_INTERRUPTS):
         raise NotResumableError(
             "The graph stopped to ask a question, and has no checkpointer to go on from: set WORKFLOW_WORKER_CHECKPOINTER"
@@ -160,25 +204,71 @@ async def _run_graph(graph: Graph, event: WorkflowEvent, config: RunnableConfig)
     return _succeeded(output, usage=token_usage(output))
 
 
-async def _run_with_checkpoints(graph: Graph, event: WorkflowEvent, config: RunnableConfig) -> _Outcome:
+async def _run_with_checkpoints(
+    graph: Graph, event: WorkflowEvent, config: RunnableConfig, supervision: Supervision
+) -> _Outcome:
     plan = await plan_of(graph, config, event)
     standing, snapshot = plan.standing, plan.standing.snapshot
     earlier: object = None
     if standing.what_to_do is not WhatToDo.ANSWER:
         going_on = standing.what_to_do is WhatToDo.GO_ON
         earlier = None if going_on else snapshot.values
-        await graph.ainvoke(
+        if supervision.observer is not None:
+            supervision.observer.accepted(resumed=going_on or plan.goes_on)
+        await _invoke(
+            graph,
             None if going_on else plan.given,
             config,
-            output_keys=_output_keys(graph),
+            supervision,
             durability="sync",  # each step is stored before the next begins, so that kill -9 loses no finished node
+            done=[task.id for task in snapshot.tasks if task.result is not None] if going_on or plan.goes_on else (),
         )
         snapshot = await graph.aget_state(config)
-    checkpoint_id = snapshot.config["configurable"].get("checkpoint_id")
-    usage = token_usage(snapshot.values, earlier)
     if is_finished(snapshot):
-        return _succeeded(_output_of(graph, snapshot.values), checkpoint_id=checkpoint_id, usage=usage)
-    return _interrupted(snapshot, checkpoint_id=checkpoint_id, usage=usage)
+        return _finished(graph, snapshot, earlier)
+    return _interrupted(snapshot, checkpoint_id=_checkpoint_id(snapshot), usage=token_usage(snapshot.values, earlier))
+
+
+async def _invoke(
+    graph: Graph,
+    data: object,
+    config: RunnableConfig,
+    supervision: Supervision,
+    *,
+    durability: Durability | None = None,
+    done: Sequence[str] = (),
+) -> Any:
+    # A run whose checkpoints die with the process, or that has none, is not handed over: it would begin anew.
+    durable = isinstance(graph.checkpointer, BaseCheckpointSaver) and not isinstance(graph.checkpointer, InMemorySaver)
+    control = supervision.hand_over.control if durable else None
+    keys = _output_keys(graph)
+    if supervision.observer is None:
+        return await graph.ainvoke(data, config, output_keys=keys, durability=durability, control=control)
+    return await run_observed(
+        graph,
+        data,
+        config,
+        supervision.observer,
+        output_keys=keys,
+        durability=durability,
+        control=control,
+        done=done,
+    )
+
+
+async def _stopped(graph: Graph, event: WorkflowEvent, config: RunnableConfig, cancel: Cancel) -> _Outcome:
+    """The outcome of a request that was cancelled, before or in its run; a success where the run had come to its end."""
+    if not isinstance(graph.checkpointer, BaseCheckpointSaver):
+        return _cancelled(cancel)
+    try:
+        async with asyncio.timeout(_LOOK_UP_PATIENCE):
+            standing = await stand_of(graph, config, str(event.event_id))
+    except Exception:  # noqa: BLE001 - the run is stopped whether or not its checkpoint can be named
+        return _cancelled(cancel)
+    if standing.what_to_do is WhatToDo.ANSWER and is_finished(standing.snapshot):
+        return _finished(graph, standing.snapshot, None)
+    known = standing.what_to_do is not WhatToDo.RUN
+    return _cancelled(cancel, checkpoint_id=_checkpoint_id(standing.snapshot) if known else None)
 
 
 def _output_keys(graph: Graph) -> str | Sequence[str]:
@@ -196,6 +286,19 @@ def _output_of(graph: Graph, values: object) -> object:
         # A graph over one channel has that channel's value for its values; a functional one with two has both.
         return values.get(keys) if isinstance(values, dict) and graph.stream_channels_asis != keys else values
     return {key: values[key] for key in keys if key in values} if isinstance(values, dict) else values
+
+
+def _checkpoint_id(snapshot: StateSnapshot) -> str | None:
+    found: str | None = snapshot.config["configurable"].get("checkpoint_id")
+    return found
+
+
+def _finished(graph: Graph, snapshot: StateSnapshot, earlier: object) -> _Outcome:
+    return _succeeded(
+        _output_of(graph, snapshot.values),
+        checkpoint_id=_checkpoint_id(snapshot),
+        usage=token_usage(snapshot.values, earlier),
+    )
 
 
 def _succeeded(output: object, *, checkpoint_id: str | None = None, usage: dict[str, Any] | None) -> _Outcome:
@@ -235,6 +338,13 @@ def _refused(failure: WorkflowFailure) -> _Outcome:
     except UnserializableError as error:
         return _failed(error)
     return _Outcome(ResultStatus.FAILURE, result=result, error=message_of(failure), detail=describe_error(failure))
+
+
+def _cancelled(cancel: Cancel, *, checkpoint_id: str | None = None) -> _Outcome:
+    error = RunCancelledError(f"The request was cancelled: {cancel.reason or 'no reason was given'}")
+    return _Outcome(
+        ResultStatus.CANCELLED, error=message_of(error), detail=describe_error(error), checkpoint_id=checkpoint_id
+    )
 
 
 def _failed(error: Exception) -> _Outcome:

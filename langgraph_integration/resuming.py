@@ -67,6 +67,11 @@ class Plan:
     standing: Standing
     given: object
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the run, if there is one, goes on with an earlier one's steps."""
+        return isinstance(self.given, Command)
+
 
 def read_resume(event: WorkflowEvent) -> Resume | None:
     """What the event says, if it answers a run's questions; None for an ordinary request.

@@ -17,7 +17,7 @@ from workflow_events.events import (
 from workflow_events.identifiers import new_event_id
 from workflow_events.pending import PendingRequest
 from workflow_events.validation import explain
-from workflow_events.wire import OutgoingMessage, ReturnAddress, event_message, request_message
+from workflow_events.wire import OutgoingMessage, ReturnAddress, about_message, request_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,15 +133,21 @@ def prepare_request(
     return PreparedRequest(request_message(event, topic=settings.workflow_events_topic, reply_to=reply_to), pending)
 
 
-def cancel_message(settings: KafkaSettings, pending: PendingRequest, *, source: EventSource | str) -> OutgoingMessage:
-    """The event that asks whichever worker has a request's run to stop it."""
+def cancel_message(
+    settings: KafkaSettings, pending: PendingRequest, *, source: EventSource | str, reason: str | None = None
+) -> OutgoingMessage:
+    """The event that asks whichever worker has a request's run to stop it: this attempt and those before it.
+
+    Args:
+        reason: for people; it comes back in the ``cancelled`` result's error.
+    """
     event = WorkflowEvent(
         event_type=EventType.WORKFLOW_CANCEL,
         source=source,
         workflow_id=pending.workflow_id,
         workflow_run_id=pending.workflow_run_id,
-        payload=WorkflowEventPayload(data={"correlation_id": str(pending.correlation_id)}),
+        payload=WorkflowEventPayload(data={"correlation_id": str(pending.correlation_id), "reason": reason}),
         attempt=pending.attempt,
         thread_id=pending.thread_id,
     )
-    return event_message(event, topic=settings.workflow_control_topic)
+    return about_message(event, topic=settings.workflow_control_topic, correlation_id=pending.correlation_id)
