@@ -17,6 +17,8 @@ from workflow_events.errors import WorkflowEventsError
 from workflow_events.pending import PendingRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_integration.handover import Handover
 
 __all__ = ["SettleOptions", "WorkflowResultTrigger"]
@@ -30,6 +32,7 @@ class WorkflowResultTrigger(SettledTrigger):
         workflow_events_conn_id: the Airflow connection.
         inline_result_limit: bytes up to which the result travels in the event.
         settle: the task that deferred; None: fire at once.
+        cancel_on_kill: whether the run is stopped when the task is killed; not for one who only looks on.
     """
 
     def __init__(
@@ -38,10 +41,12 @@ class WorkflowResultTrigger(SettledTrigger):
         workflow_events_conn_id: str = DEFAULT_CONN_ID,
         inline_result_limit: int = DEFAULT_INLINE_RESULT_LIMIT,
         settle: SettleOptions | None = None,
+        cancel_on_kill: bool = True,
     ) -> None:
         super().__init__(workflow_events_conn_id, settle)
         self.pending = pending
         self.inline_result_limit = inline_result_limit
+        self.cancel_on_kill = cancel_on_kill
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class's path and the arguments to make this trigger again; nothing secret is among them."""
@@ -52,8 +57,13 @@ class WorkflowResultTrigger(SettledTrigger):
                 "workflow_events_conn_id": self.workflow_events_conn_id,
                 "inline_result_limit": self.inline_result_limit,
                 "settle": self.settle,
+                "cancel_on_kill": self.cancel_on_kill,
             },
         )
+
+    def killed(self) -> Sequence[PendingRequest]:
+        """The one request, unless somebody else made it."""
+        return [PendingRequest.from_json(self.pending)] if self.cancel_on_kill else ()
 
     async def outcome(self) -> Handover:
         """The result, or why there is none."""

@@ -29,7 +29,7 @@ class Thread:
         self.paid = 0
         self.asked = 0
         self.stuck = False
-        builder = StateGraph(State)
+        builder: StateGraph[Any, Any, Any, Any] = StateGraph(State)
         builder.add_node("pay", self.pay)
         builder.add_node("number", self.number)
         builder.add_edge(START, "pay")
@@ -63,13 +63,13 @@ def asked() -> WorkflowEvent:
     return WorkflowEvent(event_type=EventType.WORKFLOW_TRIGGERED, source="a", workflow_id="g", workflow_run_id="r")
 
 
-def answered(root: WorkflowEvent, answers: object, **fields: Any) -> WorkflowEvent:
+def answered(root: WorkflowEvent, answers: Any, **fields: Any) -> WorkflowEvent:
     return WorkflowEvent(
         event_type=EventType.WORKFLOW_RESUME,
         source="a",
         workflow_id="g",
         workflow_run_id="r",
-        payload=WorkflowEventPayload(data={"correlation_id": str(root.event_id), "answers": answers}),  # type: ignore[dict-item]
+        payload=WorkflowEventPayload(data={"correlation_id": str(root.event_id), "answers": answers}),
         **{"thread_id": str(root.event_id), **fields},
     )
 
