@@ -41,6 +41,7 @@ class WorkflowResultTrigger(SettledTrigger):
         workflow_events_conn_id: str = DEFAULT_CONN_ID,
         inline_result_limit: int = DEFAULT_INLINE_RESULT_LIMIT,
         settle: SettleOptions | None = None,
+        *,
         cancel_on_kill: bool = True,
     ) -> None:
         super().__init__(workflow_events_conn_id, settle)
