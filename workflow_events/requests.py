@@ -15,7 +15,7 @@ from workflow_events.events import (
     WorkflowEventPayload,
 )
 from workflow_events.identifiers import new_event_id
-from workflow_events.pending import PendingRequest
+from workflow_events.pending import PendingRequest, clock_fields
 from workflow_events.validation import explain
 from workflow_events.wire import OutgoingMessage, ReturnAddress, about_message, request_message
 
@@ -44,6 +44,10 @@ class RequestOptions(TypedDict, total=False):
         thread_id: the LangGraph thread to run on; one of its own where left out.
         graph: the graph to run, where ``workflow_id`` is not its name.
         metadata: environment, and whatever else is to be passed on, such as a user's id.
+        accepted_timeout: seconds within which a worker must have taken the request, else waiting for it ends with
+            ``NotAcceptedError``; no such clock where left out. Needs workers that report progress.
+        heartbeat_timeout: seconds for which the worker that took it may be silent, else waiting for it ends with
+            ``WorkerSilentError``; at least two of the worker's heartbeats. No such clock where left out.
         event_type: ``workflow.resume`` for the answer to a run's questions; a request of its own kind where left out.
     """
 
@@ -53,6 +57,8 @@ class RequestOptions(TypedDict, total=False):
     thread_id: str | None
     graph: str | None
     metadata: Mapping[str, Any] | None
+    accepted_timeout: float | None
+    heartbeat_timeout: float | None
     event_type: EventType
 
 
@@ -117,8 +123,15 @@ def prepare_request(
         raise InvalidEventError(f"The request cannot be made: {explain(error)}.") from error
     partition = None if reply_partition is None else event_id.int % max(1, len(cursor))
     reply_to = ReturnAddress(settings.workflow_results_topic, partition)
+    accepted_timeout, heartbeat_timeout = options.get("accepted_timeout"), options.get("heartbeat_timeout")
+    clocks = (
+        {}
+        if accepted_timeout is heartbeat_timeout is None
+        else clock_fields(begun, accepted_timeout=accepted_timeout, heartbeat_timeout=heartbeat_timeout)
+    )
     pending = PendingRequest.model_validate(
         {
+            **clocks,
             "correlation_id": event_id,
             "workflow_id": event.workflow_id,
             "workflow_run_id": event.workflow_run_id,

@@ -1,0 +1,135 @@
+"""Whose progress is this? The watches of one progress topic, and the rule by which events find them. No I/O.
+
+It is the correlator of replies with another rule: an event does not end a watch, and is told to each watch once however often it
+is read (pattern: Idempotent Receiver, Enterprise Integration Patterns). Until the past of a watch is read, what comes is kept
+back, so that who watches sees the events in their order.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from workflow_events.errors import InvalidEventError
+from workflow_events.events import EventType
+from workflow_events.progress.clocks import Sign
+from workflow_events.replies.correlator import Correlator, Waiter
+from workflow_events.wire import decode_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from uuid import UUID
+
+    from workflow_events.events import WorkflowEvent
+    from workflow_events.pending import PendingRequest
+    from workflow_events.replies.records import Record, Reply
+
+__all__ = ["Watch", "Watches", "sign_of"]
+
+_OF_A_RUN = frozenset({EventType.WORKFLOW_ACCEPTED, EventType.WORKFLOW_PROGRESS, EventType.WORKFLOW_HEARTBEAT})
+
+
+class Watch(Waiter):
+    """One who wants to hear of a request's run.
+
+    Args:
+        pending: the request. Its cursor is the progress topic's, once :meth:`start_at` has said it.
+        tell: called with each event, in order, once each. Must not raise.
+        wake: called when the past has been read, and when the reader ends. Must not raise.
+    """
+
+    __slots__ = ("_begun", "_kept", "_seen", "_tell", "past_is_read", "wake")
+
+    def __init__(
+        self, pending: PendingRequest, tell: Callable[[WorkflowEvent], None], wake: Callable[[], None]
+    ) -> None:
+        super().__init__(pending)
+        self._tell = tell
+        self.wake = wake
+        self._seen: set[UUID] = set()
+        self._kept: list[tuple[int, int, WorkflowEvent]] = []
+        self._begun = _begun(pending)
+        self.past_is_read = False
+
+    def start_at(self, topic: str, cursor: dict[int, int]) -> None:
+        """Where in the progress topic the request's past begins."""
+        self.pending = self.pending.model_copy(
+            update={"reply_topic": topic, "reply_cursor": cursor, "reply_partition": None}
+        )
+
+    def see(self, record: Record, event: WorkflowEvent) -> None:
+        """An event about this request was read."""
+        if event.event_id in self._seen or not self._concerns(event):
+            return
+        self._seen.add(event.event_id)
+        if self.past_is_read:
+            self._tell(event)
+        else:
+            self._kept.append((record.partition, record.offset, event))
+
+    def done(self) -> None:
+        """Everything that was there when the watch began has been read."""
+        if self.past_is_read:
+            return
+        self.past_is_read = True
+        kept, self._kept = sorted(self._kept, key=lambda one: one[:2]), []
+        for _, _, event in kept:
+            self._tell(event)
+        self.wake()
+
+    def deliver(self, reply: Reply) -> None:
+        """Replies do not come here."""
+        raise NotImplementedError
+
+    def _concerns(self, event: WorkflowEvent) -> bool:
+        """Whether the event is about what is waited for.
+
+        An earlier attempt's run that still goes on serves this attempt too: its events count from this attempt's begin on.
+        """
+        if event.attempt >= self.pending.attempt:
+            return True
+        return self._begun is None or event.timestamp >= self._begun
+
+
+class Watches(Correlator):
+    """The watches of one progress topic."""
+
+    def offer(self, record: Record, key: bytes) -> None:
+        """Hand one record to those who watch the request ``key``, if it tells of its run."""
+        watches = self._waiters.get(key)
+        if not watches:
+            return
+        try:
+            event = decode_event(record.value)
+        except InvalidEventError:
+            self.counts.malformed += 1
+            return
+        if event.event_type not in _OF_A_RUN:
+            return
+        if event.payload.data.get("correlation_id", key.decode()) != key.decode():
+            self.counts.foreign += 1
+            return
+        self.counts.delivered += 1
+        for watch in tuple(watches):
+            if isinstance(watch, Watch):
+                watch.see(record, event)
+
+
+def sign_of(event: WorkflowEvent) -> Sign:
+    """What an event means to the clocks."""
+    data = event.payload.data
+    worker, node, interval = data.get("worker"), data.get("node"), data.get("heartbeat_interval")
+    return Sign(
+        what=str(event.event_type),
+        worker=worker if isinstance(worker, str) else None,
+        node=node if isinstance(node, str) else None,
+        interval=float(interval) if isinstance(interval, int | float) and not isinstance(interval, bool) else None,
+    )
+
+
+def _begun(pending: PendingRequest) -> datetime | None:
+    """When this attempt was published, where the request tells."""
+    if pending.accepted_by is None or pending.accepted_timeout is None:
+        return None
+    return pending.accepted_by - timedelta(seconds=pending.accepted_timeout)
