@@ -148,12 +148,15 @@ def cancel_message(
     settings: KafkaSettings, pending: PendingRequest, *, source: EventSource | str, reason: str | None = None
 ) -> OutgoingMessage:
     """The event that asks whichever worker has a request's run to stop it; it stops this attempt and those before."""
+    data: dict[str, Any] = {"correlation_id": str(pending.correlation_id)}
+    if reason is not None:
+        data["reason"] = reason
     event = WorkflowEvent(
         event_type=EventType.WORKFLOW_CANCEL,
         source=source,
         workflow_id=pending.workflow_id,
         workflow_run_id=pending.workflow_run_id,
-        payload=WorkflowEventPayload(data={"correlation_id": str(pending.correlation_id), "reason": reason}),
+        payload=WorkflowEventPayload(data=data),
         attempt=pending.attempt,
         thread_id=pending.thread_id,
     )
