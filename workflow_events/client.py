@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from uuid import UUID
 
-    from workflow_events.events import WorkflowResultEvent
+    from workflow_events.events import WorkflowEvent, WorkflowResultEvent
     from workflow_events.pending import PendingRequest
+    from workflow_events.progress.listening import LoopThread
     from workflow_events.replies.cursor import Cursor
     from workflow_events.replies.gathering import WaitFor
     from workflow_events.wire import OutgoingMessage
@@ -66,6 +67,7 @@ class WorkflowClient:
         self.reply_partition = reply_partition
         self._lock = threading.Lock()
         self._producer: blocking.Producer | None = None
+        self._listening: LoopThread | None = None
         self._readers: dict[tuple[str, int | None], SyncReplyReader] = {}
 
     def __enter__(self) -> Self:
@@ -111,13 +113,38 @@ class WorkflowClient:
         self._publish([prepared.message], timeout)
         return prepared.pending
 
-    def wait(self, pending: PendingRequest) -> WorkflowResultEvent:
+    def wait(
+        self,
+        pending: PendingRequest,
+        *,
+        accepted_timeout: float | None = None,
+        heartbeat_timeout: float | None = None,
+        on_progress: Callable[[WorkflowEvent], None] | None = None,
+    ) -> WorkflowResultEvent:
         """The result of a request, from this or any other process. Its status may be any: ``raise_for_status()`` judges.
+
+        Args:
+            accepted_timeout: seconds from now, in place of the request's own; see
+                :class:`~workflow_events.requests.RequestOptions`.
+            heartbeat_timeout: seconds, likewise.
+            on_progress: called in this thread with each event of the run, from its begin on: accepted, nodes, the graph's
+                own events, heartbeats.
 
         Raises:
             ResultTimeoutError: none by the request's deadline.
+            NotAcceptedError: no worker took the request in time; only with an ``accepted_timeout``.
+            WorkerSilentError: the worker that took it went silent; only with a ``heartbeat_timeout``.
         """
-        return self._reader(pending.reply_topic, pending.reply_partition).wait(pending).event
+        pending = pending.with_clocks(accepted_timeout=accepted_timeout, heartbeat_timeout=heartbeat_timeout)
+        reader = self._reader(pending.reply_topic, pending.reply_partition)
+        if on_progress is None and not pending.clocked:
+            return reader.wait(pending).event
+        from workflow_events.progress.listening import LoopThread  # noqa: PLC0415 - few listen
+        from workflow_events.progress.sync_waiting import wait_listening  # noqa: PLC0415
+
+        with self._lock:
+            self._listening = self._listening or LoopThread()
+        return wait_listening(reader, pending, self._listening, on_progress).event
 
     def request(
         self,
@@ -250,13 +277,16 @@ class WorkflowClient:
             raise gathering.timed_out(requests, read_to=read_to, cause=cause)
         return gathering.events
 
-    def cancel(self, pending: PendingRequest) -> None:
+    def cancel(self, pending: PendingRequest, reason: str | None = None) -> None:
         """Ask whichever worker has the run to stop it. Returns when the broker has the wish, not when the run has ended.
+
+        Args:
+            reason: for the logs and the result of the run.
 
         Raises:
             TransportError: the wish could not be published.
         """
-        message = cancel_message(self.settings, pending, source=self.source)
+        message = cancel_message(self.settings, pending, source=self.source, reason=reason)
         self._publish([message], self.settings.request_timeout)
 
     def _prepare(

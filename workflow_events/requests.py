@@ -154,12 +154,15 @@ def cancel_message(
     Args:
         reason: for people; it comes back in the ``cancelled`` result's error.
     """
+    data: dict[str, Any] = {"correlation_id": str(pending.correlation_id)}
+    if reason is not None:
+        data["reason"] = reason
     event = WorkflowEvent(
         event_type=EventType.WORKFLOW_CANCEL,
         source=source,
         workflow_id=pending.workflow_id,
         workflow_run_id=pending.workflow_run_id,
-        payload=WorkflowEventPayload(data={"correlation_id": str(pending.correlation_id), "reason": reason}),
+        payload=WorkflowEventPayload(data=data),
         attempt=pending.attempt,
         thread_id=pending.thread_id,
     )

@@ -136,10 +136,15 @@ class SyncReplyReader:
         read_to, cause = self.progress()
         raise ResultTimeoutError(pending, read_to=read_to, cause=cause)
 
-    def replies(self, requests: Sequence[PendingRequest]) -> Generator[tuple[int, Reply]]:
+    def replies(
+        self, requests: Sequence[PendingRequest], *, between: Callable[[], None] | None = None
+    ) -> Generator[tuple[int, Reply]]:
         """The results of many requests as they come, in one pass over the log, each with the index of its request.
 
         It ends when all have come, or at the latest deadline with those that have. Close it to stop waiting before.
+
+        Args:
+            between: called in this thread between two polls, while the broker answers. What it raises ends the wait.
 
         Raises:
             TransportError: the broker refuses, or the topic does not exist.
@@ -157,8 +162,12 @@ class SyncReplyReader:
         try:
             while left:
                 with self._turn:
-                    self._await(arrived, waiters, until, late=seconds <= 0)
-                if not arrived:
+                    over = self._await(arrived, waiters, until, late=seconds <= 0, once=between is not None)
+                    if between is not None:
+                        self._turn.notify()
+                if between is not None:
+                    between()
+                if over and not arrived:
                     return
                 while arrived:
                     left -= 1
@@ -177,17 +186,24 @@ class SyncReplyReader:
             return dict(self._positions), self._trouble
 
     def _await(
-        self, arrived: Sequence[tuple[int, Reply]], waiters: Iterable[Waiter], until: float, *, late: bool
-    ) -> None:
-        """Return when something has arrived, or there is no use in waiting on. The lock is held."""
+        self, arrived: Sequence[tuple[int, Reply]], waiters: Iterable[Waiter], until: float, *, late: bool, once: bool
+    ) -> bool:
+        """Return when something has arrived, or there is no use in waiting on: whether that. The lock is held.
+
+        Args:
+            once: return after one poll or turn, too.
+        """
         while not arrived and (left := until - time.monotonic()) > 0:
             if self._leading or self._askers:
-                self._turn.wait(left)
-                continue
-            self._lead(lambda: self._advance(until))
-            placed = late and not arrived and self._fresh.isdisjoint(waiters)
-            if placed and self._lead(lambda: self._has_read_all(until)):
-                return
+                self._turn.wait(min(left, self.poll_interval) if once else left)
+            else:
+                self._lead(lambda: self._advance(until))
+                placed = late and not arrived and self._fresh.isdisjoint(waiters)
+                if placed and self._lead(lambda: self._has_read_all(until)):
+                    return True
+            if once:
+                return False
+        return True
 
     def _ask(self, question: Callable[[float], dict[int, int]]) -> dict[int, int]:
         def ask() -> dict[int, int]:
