@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["run_observed"]
 
 _INTERRUPTS = "__interrupt__"
-_MODES: Final[Sequence[StreamMode]] = ("updates", "values", "debug", "custom")
+_MODES: Final[list[StreamMode]] = ["updates", "values", "debug", "custom"]
 """The first two are what ``ainvoke`` itself reads. ``debug`` is ``tasks`` with the number of the superstep."""
 
 _Namespace = tuple[str, ...]
