@@ -109,6 +109,7 @@ class _Decorate(Protocol):
         accepted_timeout: float | timedelta | None = None,
         heartbeat_timeout: float | timedelta | None = None,
         cancel_on_timeout: bool = False,
+        show_progress: bool = True,
         on_interrupt: OnInterrupt = "fail",
         graph: str | None = None,
         thread_id: str | None = None,

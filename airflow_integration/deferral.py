@@ -34,12 +34,14 @@ def defer_until_result(
     method_name: str,
     kwargs: dict[str, Any] | None = None,
     cancel_on_kill: bool = True,
+    show_progress: bool = True,
 ) -> NoReturn:
     """Free the worker slot until the result is there, or the deadline has come.
 
     Args:
         kwargs: what ``method_name`` is called with, beside the trigger's event.
         cancel_on_kill: whether the run is stopped when the task is killed.
+        show_progress: whether the task's log tells of the run meanwhile.
 
     Raises:
         TaskDeferred: always.
@@ -52,6 +54,7 @@ def defer_until_result(
         inline_result_limit=_limit(inline_result_limit),
         settle=_settle(),
         cancel_on_kill=cancel_on_kill,
+        show_progress=show_progress,
     )
     _defer(task, trigger, pending, method_name, kwargs)
 

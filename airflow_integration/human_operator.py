@@ -63,7 +63,7 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
     Args:
         interrupted: the value of a task with ``on_interrupt="return"``. Templated.
         timeout: from the answer to the deadline of the run that goes on with it, in seconds or as a timedelta.
-        accepted_timeout, heartbeat_timeout, cancel_on_timeout, deferrable, inline_wait, inline_result_limit: as
+        accepted_timeout, heartbeat_timeout, cancel_on_timeout, show_progress, deferrable, inline_wait, inline_result_limit: as
             :class:`~airflow_integration.operator.WorkflowOperator` has them, for that run.
         workflow_events_conn_id: the Airflow connection, of type ``workflow_events`` or ``kafka``.
         retries: how many further questions there may be, and failures that a retry may mend.
@@ -91,6 +91,7 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
         accepted_timeout: float | timedelta | None = None,
         heartbeat_timeout: float | timedelta | None = None,
         cancel_on_timeout: bool = False,
+        show_progress: bool = True,
         deferrable: bool | None = None,
         inline_wait: float | None = None,
         inline_result_limit: int | None = None,
@@ -107,6 +108,7 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
         self.accepted_timeout = seconds_of(accepted_timeout)
         self.heartbeat_timeout = seconds_of(heartbeat_timeout)
         self.cancel_on_timeout = cancel_on_timeout
+        self.show_progress = show_progress
         self.deferrable = options.default_deferrable() if deferrable is None else deferrable
         self.inline_wait = inline_wait
         self.inline_result_limit = inline_result_limit
@@ -155,6 +157,7 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
                 conn_id=self.workflow_events_conn_id,
                 inline_result_limit=self.inline_result_limit,
                 method_name="execute_resumed",
+                show_progress=self.show_progress,
                 kwargs={"interrupted": interrupted},
             )
         return self._go_on(context, stopped, result)

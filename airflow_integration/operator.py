@@ -71,6 +71,8 @@ class WorkflowOperator(GatheringTask, BaseOperator):
         accepted_timeout: seconds, or a timedelta, within which a worker must have taken the request; None: no such limit.
         heartbeat_timeout: seconds, or a timedelta, for which the worker that has taken it may be silent; None: no such limit.
         cancel_on_timeout: whether the run is stopped when its deadline, or one of these two limits, has passed.
+        show_progress: whether the task's log tells what the run is doing: the nodes that start and finish, and what the graph
+            itself says. Not for a list.
         on_interrupt: what a run does that stops at a question to a human: ``"fail"`` the task, or ``"return"`` the question
             as the task's value, for a :class:`~airflow_integration.human_operator.WorkflowHumanOperator`.
         graph: the graph's name, where ``workflow_id`` is not it. Templated.
@@ -110,6 +112,7 @@ class WorkflowOperator(GatheringTask, BaseOperator):
         accepted_timeout: float | timedelta | None = None,
         heartbeat_timeout: float | timedelta | None = None,
         cancel_on_timeout: bool = False,
+        show_progress: bool = True,
         on_interrupt: OnInterrupt = "fail",
         graph: str | None = None,
         thread_id: str | None = None,
@@ -130,6 +133,7 @@ class WorkflowOperator(GatheringTask, BaseOperator):
         self.accepted_timeout = seconds_of(accepted_timeout)
         self.heartbeat_timeout = seconds_of(heartbeat_timeout)
         self.cancel_on_timeout = cancel_on_timeout
+        self.show_progress = show_progress
         self.on_interrupt = on_interrupt
         self.graph = graph
         self.thread_id = thread_id
@@ -168,6 +172,7 @@ class WorkflowOperator(GatheringTask, BaseOperator):
                 conn_id=self.workflow_events_conn_id,
                 inline_result_limit=self.inline_result_limit,
                 method_name="execute_complete",
+                show_progress=self.show_progress,
             )
         return self._value_of(result)
 

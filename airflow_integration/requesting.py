@@ -10,14 +10,15 @@ from airflow_integration import options
 from airflow_integration.cancelling import cancel
 from airflow_integration.hook import WorkflowEventsHook
 from airflow_integration.identity import identity_of
+from airflow_integration.narration import Narrator
 from workflow_events.errors import NotAcceptedError, ResultTimeoutError, WorkerSilentError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from workflow_events.client import WorkflowClient
-    from workflow_events.events import WorkflowResultEvent
+    from workflow_events.events import WorkflowEvent, WorkflowResultEvent
     from workflow_events.pending import PendingRequest
 
 __all__ = ["KILLED", "RequestingTask", "due_in", "nobody_reported", "seconds_of"]
@@ -37,6 +38,7 @@ class RequestingTask:
         accepted_timeout: seconds within which a worker must have taken a request; None: no such limit.
         heartbeat_timeout: seconds for which the worker may be silent; None: no such limit.
         cancel_on_timeout: whether a deadline that passes stops the run.
+        show_progress: whether the task's log tells of the run while it is under way.
         run_link: where people look at the run.
     """
 
@@ -46,6 +48,7 @@ class RequestingTask:
     accepted_timeout: float | None
     heartbeat_timeout: float | None
     cancel_on_timeout: bool
+    show_progress: bool
     run_link: str
     log: Any
     _asked: Sequence[PendingRequest] = ()
@@ -80,7 +83,9 @@ class RequestingTask:
         if seconds is not None and seconds <= 0:
             return None
         try:
-            return client.wait(pending if seconds is None else due_in(pending, seconds))
+            if seconds is None:
+                return client.wait(pending, on_progress=self._narrator() if self.show_progress else None)
+            return client.wait(due_in(pending, seconds))  # if it defers, the trigger tells of the run from its begin on
         except (NotAcceptedError, WorkerSilentError):
             self._timed_out([pending])
             raise
@@ -90,6 +95,9 @@ class RequestingTask:
                 raise
             self.log.info("No result within %g s; deferring.", seconds)
             return None
+
+    def _narrator(self) -> Callable[[WorkflowEvent], None]:
+        return Narrator(lambda line: self.log.info("%s", line)).hear
 
     def _log_asked(self, client: WorkflowClient, pending: PendingRequest, what: str) -> None:
         self.log.info(

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "dags"
-EXAMPLE_DAGS = ("taskflow_by_hand", "task_workflow", "deferrable_operator", "mapped_fan_out", "scatter_gather", "human_in_the_loop")
+EXAMPLE_DAGS = (
+    "taskflow_by_hand",
+    "task_workflow",
+    "deferrable_operator",
+    "mapped_fan_out",
+    "scatter_gather",
+    "human_in_the_loop",
+)
 DATABASES = [name.strip() for name in os.environ.get("AIRFLOW_DATABASES", "sqlite,postgresql").split(",")]
 
 

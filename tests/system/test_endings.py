@@ -67,6 +67,7 @@ def test_a_retry_after_the_workers_death_pays_nothing_again_and_a_clear_pays_ane
         what=lambda: f"the second try: {airflow.task_states(dag_id, run_id)}",
     )
     # When another worker comes
+    worker.kill()  # there is nothing left of it but its name
     worker.start()
     # Then the second try has the result, and the node that costs has run once
     succeeded(airflow, dag_id, run_id)

@@ -25,6 +25,13 @@ def enter(state: State, what: str) -> None:
         os.fsync(ledger.fileno())
 
 
+def die_once(state: State) -> None:
+    died = Path(f"{state['ledger']}.died")
+    if not died.exists():
+        died.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 async def model(state: State) -> State:
     enter(state, "model")
     return {"answer": "42"}
@@ -32,9 +39,8 @@ async def model(state: State) -> State:
 
 async def work(state: State) -> dict[str, Any]:
     """Kills its worker the first time, if the request says so; or takes long, if it does."""
-    if state.get("deadly") and not Path(f"{state['ledger']}.died").exists():
-        Path(f"{state['ledger']}.died").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
+    if state.get("deadly"):
+        die_once(state)
     if state.get("slow"):
         try:
             await asyncio.sleep(100)
