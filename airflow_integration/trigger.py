@@ -92,9 +92,8 @@ class WorkflowResultTrigger(SettledTrigger):
 
         narrator = Narrator(lambda line: self.log.info("%s", line))
         try:
-            async with contextlib.aclosing(follow(replies, pending)) as events:
-                async for event in events:
-                    narrator.hear(event)
+            async for event in follow(replies, pending):
+                narrator.hear(event)
         except WorkflowEventsError as error:
             self.log.info("What the run is doing cannot be told: %s", error)
 

@@ -40,12 +40,12 @@ def decide(state: Purchase) -> Purchase:
     return {"decision": decision}
 
 
-def route(state: Purchase) -> Literal["book", "__end__"]:
+def route(state: Purchase) -> Literal["book", "leave"]:
     """Only what is bought is booked."""
-    return "book" if state["decision"] == "approve" else END
+    return "book" if state["decision"] == "approve" else "leave"
 
 
-def book(_: Purchase) -> Purchase:
+def book(state: Purchase) -> Purchase:  # noqa: ARG001 - LangGraph passes it by this name
     """Have a person fill in a field, and ask again until the answer will do."""
     question: dict[str, Any] = {
         "question": "Which cost centre pays?",
@@ -63,7 +63,7 @@ builder.add_node(decide)
 builder.add_node(book)
 builder.add_edge(START, "price")
 builder.add_edge("price", "decide")
-builder.add_conditional_edges("decide", route)
+builder.add_conditional_edges("decide", route, {"book": "book", "leave": END})
 builder.add_edge("book", END)
 
 graph = builder

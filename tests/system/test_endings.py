@@ -88,22 +88,24 @@ def test_a_task_that_is_marked_failed_stops_its_run_whether_it_waits_in_the_trig
     ledgers = {name: tmp_path / f"ledger.{name}" for name in tasks}
     airflow.wait_for_dag(dag_id)
     run_id = airflow.trigger(dag_id, {"ledger": str(tmp_path / "ledger")})
-    for name, ledger in ledgers.items():
-        airflow.wait_for(lambda ledger=ledger: entries(ledger) == ["model"], 120, what=f"the run of {name}")
+
+    def stand() -> dict[str, list[str]]:
+        return {name: entries(ledger) for name, ledger in ledgers.items()}
+
+    def logs() -> str:
+        return "\n\n".join(log_of(airflow, task) for task in airflow.task_instances(dag_id, run_id))
+
+    airflow.wait_for(lambda: stand() == {name: ["model"] for name in tasks}, 120, what=lambda: f"the runs: {stand()}")
     airflow.wait_for(lambda: airflow.task_states(dag_id, run_id)["deferred", -1] == "deferred", 60, what="the deferral")
 
     for name in tasks:
         airflow.set_task_state(dag_id, run_id, name, "failed")
 
-    for name, ledger in ledgers.items():
-        airflow.wait_for(
-            lambda ledger=ledger: entries(ledger) == ["model", "stopped"],
-            60,
-            what=lambda name=name, ledger=ledger: (
-                f"the end of {name}: {entries(ledger)}; "
-                + log_of(airflow, next(one for one in airflow.task_instances(dag_id, run_id) if one["task_id"] == name))
-            ),
-        )
+    airflow.wait_for(
+        lambda: stand() == {name: ["model", "stopped"] for name in tasks},
+        60,
+        what=lambda: f"the ends: {stand()}\n{logs()}",
+    )
     airflow.wait_for(
         lambda: worker.log_text().count("answered: cancelled") == len(tasks), 30, what="two results that say so"
     )

@@ -39,11 +39,11 @@ class Thread:
             builder.add_edge("pay", "colour")
         self.graph = builder.compile(checkpointer=InMemorySaver())
 
-    def pay(self, _: State) -> State:
+    def pay(self, state: State) -> State:
         self.paid += 1
         return {"paid": self.paid}
 
-    async def number(self, _: State) -> State:
+    async def number(self, state: State) -> State:
         self.asked += 1
         question = "How many?"
         while True:
