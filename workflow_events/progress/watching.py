@@ -7,7 +7,7 @@ back, so that who watches sees the events in their order.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from workflow_events.errors import InvalidEventError
@@ -18,7 +18,6 @@ from workflow_events.wire import decode_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
     from uuid import UUID
 
     from workflow_events.events import WorkflowEvent
@@ -129,7 +128,10 @@ def sign_of(event: WorkflowEvent) -> Sign:
 
 
 def _begun(pending: PendingRequest) -> datetime | None:
-    """When this attempt was published, where the request tells."""
+    """When this attempt was published, where the request tells; a retry that does not tell begins now.
+
+    The last words of an earlier attempt's dead worker are no sign of life to the retry, whose clock would run out on them.
+    """
     if pending.accepted_by is None or pending.accepted_timeout is None:
-        return None
+        return None if pending.attempt == 1 else datetime.now(tz=UTC)
     return pending.accepted_by - timedelta(seconds=pending.accepted_timeout)

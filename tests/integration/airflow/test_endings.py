@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
+from kafka import TopicPartition
 
 from airflow_integration import WorkflowOperator, WorkflowResultSensor, WorkflowTaskError
 from airflow_integration.identity import identity_of
@@ -46,7 +47,7 @@ def cancels(kafka_settings: KafkaSettings) -> Callable[[int], list[WorkflowEvent
         topic = kafka_settings.workflow_control_topic
         consumer = blocking.new_consumer(kafka_settings)
         try:
-            consumer.assign([(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())])
+            consumer.assign([TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())])
             consumer.seek_to_beginning()
             found: list[WorkflowEvent] = []
 
