@@ -242,3 +242,9 @@ def test_a_threads_clocks_end_its_wait_too(kafka_settings: KafkaSettings) -> Non
         pending = client.submit("w", {}, timeout=3600)
         with pytest.raises(NotAcceptedError, match="No worker took"):
             client.wait(pending, accepted_timeout=0.3)
+
+
+def test_a_threads_gathering_does_not_wait_for_what_nobody_takes(kafka_settings: KafkaSettings) -> None:
+    with WorkflowClient(kafka_settings) as client, pytest.raises(ResultTimeoutError, match="0 of 3") as caught:
+        client.gather("w", [{}, {}, {}], timeout=3600, accepted_timeout=0.3)
+    assert isinstance(caught.value.__cause__, NotAcceptedError)
