@@ -25,7 +25,7 @@ from workflow_events.transport import aio
 from workflow_events.transport.faults import undelivered
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
     from types import TracebackType
 
     from aiokafka.structs import RecordMetadata
@@ -220,7 +220,7 @@ class AsyncWorkflowClient:
                 )
         return [reply.event if reply is not None else None for reply in replies]
 
-    async def progress(self, pending: PendingRequest) -> AsyncIterator[WorkflowEvent]:
+    async def progress(self, pending: PendingRequest) -> AsyncGenerator[WorkflowEvent]:
         """What is heard of a request's run: accepted, nodes, the graph's own events, heartbeats.
 
         ::

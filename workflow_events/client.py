@@ -139,12 +139,9 @@ class WorkflowClient:
         reader = self._reader(pending.reply_topic, pending.reply_partition)
         if on_progress is None and not pending.clocked:
             return reader.wait(pending).event
-        from workflow_events.progress.listening import LoopThread  # noqa: PLC0415 - few listen
-        from workflow_events.progress.sync_waiting import wait_listening  # noqa: PLC0415
+        from workflow_events.progress.sync_waiting import wait_listening  # noqa: PLC0415 - few listen
 
-        with self._lock:
-            self._listening = self._listening or LoopThread()
-        return wait_listening(reader, pending, self._listening, on_progress).event
+        return wait_listening(reader, pending, self._thread(), on_progress).event
 
     def request(
         self,
@@ -271,10 +268,16 @@ class WorkflowClient:
         if not requests:
             return []
         reader = self._reader_for(requests)
-        collect_replies(gathering, reader, requests, on_progress)
+        ran_out = None
+        if any(request.clocked for request in requests):
+            from workflow_events.progress.sync_waiting import collect_listening  # noqa: PLC0415 - few have clocks
+
+            ran_out = collect_listening(gathering, reader, requests, self._thread(), on_progress)
+        else:
+            collect_replies(gathering, reader, requests, on_progress)
         if not gathering.done and not return_partial_on_timeout:
             read_to, cause = reader.progress()
-            raise gathering.timed_out(requests, read_to=read_to, cause=cause)
+            raise gathering.timed_out(requests, read_to=read_to, cause=cause) from ran_out
         return gathering.events
 
     def cancel(self, pending: PendingRequest, reason: str | None = None) -> None:
@@ -316,6 +319,13 @@ class WorkflowClient:
                 self._producer = blocking.new_producer(self.settings)
             producer = self._producer
         blocking.send_all(producer, messages, timeout)
+
+    def _thread(self) -> LoopThread:
+        from workflow_events.progress.listening import LoopThread  # noqa: PLC0415 - few listen
+
+        with self._lock:
+            self._listening = self._listening or LoopThread()
+            return self._listening
 
     def _reader_for(self, requests: Sequence[PendingRequest]) -> SyncReplyReader:
         """The reader of all partitions in which these are answered."""

@@ -104,7 +104,7 @@ def test_a_task_that_is_marked_failed_stops_its_run_whether_it_waits_in_the_trig
     airflow.wait_for(
         lambda: stand() == {name: ["model", "stopped"] for name in tasks},
         60,
-        what=lambda: f"the ends: {stand()}\n{logs()}",
+        what=lambda: f"the ends: {stand()}\n{logs()}\n{worker.log_tail()}",
     )
     airflow.wait_for(
         lambda: worker.log_text().count("answered: cancelled") == len(tasks), 30, what="two results that say so"

@@ -126,18 +126,25 @@ def test_people_answer_what_the_workflow_asks(airflow: AirflowStack, worker: Ser
     airflow.wait_for_dag(dag_id)
     run_id = airflow.trigger(dag_id)
 
-    def wait_for_question(subject: str, parked: int) -> dict[str, Any]:
-        """The question, once the scheduler has taken note that the process which asked has ended."""
+    def decide() -> dict[str, Any]:
+        return next((one for one in airflow.task_instances(dag_id, run_id) if one["task_id"] == "decide"), {})
+
+    def wait_for_question(subject: str, ended: int) -> dict[str, Any]:
+        """The question, once the scheduler has taken note that the process which asked it has ended."""
+        note = (
+            "Received executor event with state success for task instance "
+            f"TaskInstanceKey(dag_id='{dag_id}', task_id='decide', run_id='{run_id}'"
+        )
 
         def asked() -> dict[str, Any]:
-            state = airflow.task_states(dag_id, run_id).get(("decide", -1))
-            finished = f"TaskInstance Finished: dag_id={dag_id}, task_id=decide, run_id={run_id},"
-            if state != "awaiting_input" or airflow.component_log("scheduler").count(finished) < parked:
+            if decide().get("state") != "awaiting_input" or airflow.component_log("scheduler").count(note) < ended:
                 return {}
             question = airflow.question(dag_id, run_id, "decide")
             return question if question["subject"] == subject and not question["response_received"] else {}
 
-        return airflow.wait_for(asked, 120, what=lambda: f"{subject!r}: {airflow.task_states(dag_id, run_id)}")
+        return airflow.wait_for(
+            asked, 90, what=lambda: f"{subject!r}: {airflow.task_states(dag_id, run_id)}\n{log_of(airflow, decide())}"
+        )
 
     # Given a run that stops at a choice
     question = wait_for_question("Buy 3 x printer for 747.00 euros?", 1)

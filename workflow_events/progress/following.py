@@ -11,7 +11,7 @@ from workflow_events.errors import WorkflowEventsError
 from workflow_events.progress.reader import ProgressReader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from workflow_events.events import WorkflowEvent
     from workflow_events.pending import PendingRequest
@@ -25,7 +25,7 @@ _LAST_LOOK_SECONDS = 10.0
 _LAST_LOOK_AT_DEADLINE = 0.5
 
 
-async def follow(reader: ReplyReader, pending: PendingRequest) -> AsyncIterator[WorkflowEvent]:
+async def follow(reader: ReplyReader, pending: PendingRequest) -> AsyncGenerator[WorkflowEvent]:
     """What is heard of a request's run, from its begin on, in order; ends when the result is there or the deadline has come.
 
     It reads at its own pace: a slow follower slows neither the run nor other followers.

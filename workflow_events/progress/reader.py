@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from workflow_events.errors import WorkflowEventsError
 from workflow_events.progress.beginning import PastCursors
-from workflow_events.progress.watching import Watch, Watches
+from workflow_events.progress.watching import Watch, Watches, progress_keys
 from workflow_events.progress.worker_group import WorkerGroup
 from workflow_events.replies import topic_log
 from workflow_events.replies.catch_up import CatchUp
@@ -24,7 +24,6 @@ from workflow_events.replies.tail import Tail
 from workflow_events.replies.window import RecentRecords
 from workflow_events.retry import async_transport_retrying
 from workflow_events.task_groups import first_error
-from workflow_events.wire import correlation_keys
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -164,7 +163,7 @@ class ProgressReader:
         self._past.forget()
 
     def _take(self, partition: int, records: Sequence[Record]) -> None:
-        keys = correlation_keys(records)
+        keys = progress_keys(records)
         self._recent.append(partition, records, keys)
         self._watches.feed(records, keys)
 

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from workflow_events.errors import InvalidEventError
 from workflow_events.events import EventType
 from workflow_events.progress.clocks import Sign
 from workflow_events.replies.correlator import Correlator, Waiter
-from workflow_events.wire import decode_event
+from workflow_events.wire import HEADER_CORRELATION_ID, correlation_key, decode_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from uuid import UUID
+    from collections.abc import Callable, Iterable, Sequence
 
     from workflow_events.events import WorkflowEvent
     from workflow_events.pending import PendingRequest
     from workflow_events.replies.records import Record, Reply
+    from workflow_events.wire import Message
 
-__all__ = ["Watch", "Watches", "sign_of"]
+__all__ = ["Watch", "Watches", "progress_keys", "sign_of"]
 
 _OF_A_RUN = frozenset({EventType.WORKFLOW_ACCEPTED, EventType.WORKFLOW_PROGRESS, EventType.WORKFLOW_HEARTBEAT})
 
@@ -94,6 +95,10 @@ class Watch(Waiter):
 class Watches(Correlator):
     """The watches of one progress topic."""
 
+    def feed(self, records: Sequence[Record], keys: Sequence[bytes | None] | None = None) -> None:
+        """Offer records to the watches, in order; see :meth:`Correlator.feed`."""
+        super().feed(records, progress_keys(records) if keys is None else keys)
+
     def offer(self, record: Record, key: bytes) -> None:
         """Hand one record to those who watch the request ``key``, if it tells of its run."""
         watches = self._waiters.get(key)
@@ -106,13 +111,31 @@ class Watches(Correlator):
             return
         if event.event_type not in _OF_A_RUN:
             return
-        if event.payload.data.get("correlation_id", key.decode()) != key.decode():
+        about = event.payload.data.get("correlation_id")
+        if about is not None and (not isinstance(about, str) or about.lower() != key.decode()):
             self.counts.foreign += 1
             return
         self.counts.delivered += 1
         for watch in tuple(watches):
             if isinstance(watch, Watch):
                 watch.see(record, event)
+
+
+def progress_keys(records: Iterable[Message]) -> list[bytes | None]:
+    """The id of the request that each record is about: its header's; where it has none, its payload's ``correlation_id``."""
+    keys: list[bytes | None] = []
+    for record in records:
+        header = next((value for name, value in record.headers if name == HEADER_CORRELATION_ID), None)
+        keys.append(_id_in_payload(record.value) if header is None else header.lower())
+    return keys
+
+
+def _id_in_payload(value: bytes | None) -> bytes | None:
+    try:
+        found = decode_event(value).payload.data.get("correlation_id")
+        return correlation_key(UUID(found)) if isinstance(found, str) else None
+    except ValueError:
+        return None
 
 
 def sign_of(event: WorkflowEvent) -> Sign:
