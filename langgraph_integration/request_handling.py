@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -58,12 +59,11 @@ class RequestHandler:
         self._runner = runner
         self._publisher = publisher
         self._settings = settings
-        self._cancellations = cancellations or Cancellations()
+        self._cancellations = Cancellations() if cancellations is None else cancellations
         self._progress = progress
         self._answered = RecentAnswers()
-        self._requests = (
-            ThreadLanes()
-        )  # a request's own lane is entered before its thread's, so that none waits in a ring
+        # A request's own lane is entered before its thread's, so that none waits in a ring.
+        self._requests = ThreadLanes()
         self._lanes = ThreadLanes()
         self._slots = asyncio.Semaphore(concurrency)
 
@@ -95,7 +95,7 @@ class RequestHandler:
         structlog.contextvars.bind_contextvars(correlation_id=str(event.event_id), workflow_id=event.workflow_id)
         with self._cancellations.watching(event) as cancellation:
             try:
-                async with self._requests.turn(str(event.event_id)), self._lanes.turn(thread_of(event)), self._slots:
+                async with self._turn(event, cancellation):
                     on_start()
                     result = await self._run(event, cancellation, hand_over or HandOver())
                     cancellation.end()
@@ -110,6 +110,14 @@ class RequestHandler:
             on_start()
             # Its turn had not come.
             await self._answer(record, event, cancelled(event, cancellation.asked))
+
+    @asynccontextmanager
+    async def _turn(self, event: WorkflowEvent, cancellation: Cancellation) -> AsyncIterator[None]:
+        if cancellation.asked is not None:
+            yield  # nothing will run, so there is nothing to wait for
+            return
+        async with self._requests.turn(str(event.event_id)), self._lanes.turn(thread_of(event)), self._slots:
+            yield
 
     async def _run(self, event: WorkflowEvent, cancellation: Cancellation, hand_over: HandOver) -> WorkflowResultEvent:
         again = self._answered.to(event)
