@@ -215,8 +215,8 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
         self.subject, self.body = question.subject, question.body
         self.options, self.multiple = question.options, question.multiple
         schema = dict(question.schema or {})
-        default = {"default": schema.pop("default")} if "default" in schema else {}
-        fields = {ANSWER: Param(**default, **schema)} if question.schema is not None else {}
+        # None stands for an empty field: Airflow cannot send a form whose field has no value at all.
+        fields = {ANSWER: Param(schema.pop("default", None), **schema)} if question.schema is not None else {}
         self.params = ParamsDict(fields)
 
     def _standing(self, context: Context, stopped: Interruption) -> WorkflowResultEvent:
