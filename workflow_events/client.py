@@ -20,7 +20,7 @@ from workflow_events.requests import (
     prepare_request,
 )
 from workflow_events.settings import KafkaSettings
-from workflow_events.transport import blocking
+from workflow_events.transport.shared_producer import SharedProducer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +66,7 @@ class WorkflowClient:
         self.source = source
         self.reply_partition = reply_partition
         self._lock = threading.Lock()
-        self._producer: blocking.Producer | None = None
+        self._producer = SharedProducer(self.settings)
         self._listening: LoopThread | None = None
         self._readers: dict[tuple[str, int | None], SyncReplyReader] = {}
 
@@ -81,10 +81,8 @@ class WorkflowClient:
     def close(self) -> None:
         """Close the connections. The client may be used again, and then connects anew."""
         with self._lock:
-            producer, self._producer = self._producer, None
             readers, self._readers = list(self._readers.values()), {}
-        if producer is not None:
-            producer.close(timeout=self.settings.request_timeout)
+        self._producer.close(self.settings.request_timeout)
         for reader in readers:
             reader.close()
 
@@ -108,7 +106,7 @@ class WorkflowClient:
             InvalidEventError: an argument does not fit the event.
             TransportError: the request could not be published; where the error is a ``DeliveryError`` it may have been.
         """
-        cursor = self._reader(self.settings.workflow_results_topic).end_cursor()
+        cursor = self._reader(self.settings.workflow_results_topic).end_cursor(timeout)
         prepared = self._prepare(workflow_id, data, cursor, timeout, options)
         self._publish([prepared.message], timeout)
         return prepared.pending
@@ -229,7 +227,7 @@ class WorkflowClient:
         if not data:
             return []
         options["workflow_run_id"] = options.get("workflow_run_id") or str(new_event_id())
-        cursor = self._reader(self.settings.workflow_results_topic).end_cursor()
+        cursor = self._reader(self.settings.workflow_results_topic).end_cursor(timeout)
         now = datetime.now(tz=UTC)
         prepared: list[PreparedRequest] = []
         for index, (one, correlation_id) in enumerate(zip(data, ids, strict=True)):
@@ -314,11 +312,7 @@ class WorkflowClient:
         )
 
     def _publish(self, messages: Sequence[OutgoingMessage], timeout: float) -> None:
-        with self._lock:
-            if self._producer is None:
-                self._producer = blocking.new_producer(self.settings)
-            producer = self._producer
-        blocking.send_all(producer, messages, timeout)
+        self._producer.publish(messages, timeout)
 
     def _thread(self) -> LoopThread:
         from workflow_events.progress.listening import LoopThread  # noqa: PLC0415 - few listen

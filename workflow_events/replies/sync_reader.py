@@ -21,6 +21,7 @@ from workflow_events.replies.cursor import advance, clamp, distance, earliest, i
 from workflow_events.replies.sync_log import SyncLog
 from workflow_events.replies.window import RecentRecords
 from workflow_events.retry import transport_retrying
+from workflow_events.transport.timing import Stopwatch
 from workflow_events.wire import correlation_keys
 
 if TYPE_CHECKING:
@@ -96,8 +97,11 @@ class SyncReplyReader:
             self._recent.start_at({})
             self._log.disconnect()
 
-    def end_cursor(self) -> dict[int, int]:
+    def end_cursor(self, timeout: float | None = None) -> dict[int, int]:
         """The reply cursor for a request that is published after this call.
+
+        Args:
+            timeout: seconds until it is given up; ``connect_timeout`` where that is less, or where None.
 
         While another thread reads, it is where that one stands: at or before the topic's end, and asks nobody.
 
@@ -107,7 +111,7 @@ class SyncReplyReader:
         with self._turn:
             if self._leading and self._positions:
                 return dict(self._positions)
-        end = self._known_end = self._ask(self._log.end)
+        end = self._known_end = self._ask(self._log.end, timeout)
         return dict(end)
 
     def cursor_at(self, when: datetime) -> dict[int, int]:
@@ -205,11 +209,14 @@ class SyncReplyReader:
                 return False
         return True
 
-    def _ask(self, question: Callable[[float], dict[int, int]]) -> dict[int, int]:
+    def _ask(self, question: Callable[[float], dict[int, int]], timeout: float | None = None) -> dict[int, int]:
+        limit = self.settings.connect_timeout
+        watch = Stopwatch(limit if timeout is None else min(timeout, limit))
+
         def ask() -> dict[int, int]:
-            for attempt in transport_retrying(self.settings.connect_timeout):
+            for attempt in transport_retrying(watch.remaining()):
                 with attempt, self._dropping_what_broke():
-                    return question(self.settings.connect_timeout)
+                    return question(max(_SHORTEST_SECONDS, watch.remaining()))
             raise AssertionError("unreachable")  # pragma: no cover
 
         with self._turn:
