@@ -126,7 +126,7 @@ class WorkflowWorker:
             log.info("Worker stopped")
 
     def stop(self) -> None:
-        """Fetch no more; let runs end for ``drain_timeout``, then hand back what is left. A second call skips the wait."""
+        """Fetch no more; let steps end for ``drain_timeout``, then hand back what is left. A second call skips the wait."""
         if self.stopping.is_set():
             self._hurry.set()
         self.stopping.set()
