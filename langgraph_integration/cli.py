@@ -78,7 +78,8 @@ def main(  # noqa: PLR0917 - Typer reads a command's options from its arguments
 
     Every option may also be set in the environment: Kafka's as KAFKA_…, the worker's as WORKFLOW_WORKER_….
     SIGTERM or Ctrl-C drains: runs with lasting checkpoints end their step, others may end, within the drain time-out; what
-    is left is handed back. A second one hands everything back at once. Exit code 0: stopped on request; 1: a fault; 2: the configuration does not hold.
+    is left is handed back. A second one hands everything back at once.
+    Exit code 0: stopped on request; 1: a fault; 2: the configuration does not hold.
     """
     options = {
         "group_id": group_id,
