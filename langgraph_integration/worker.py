@@ -294,6 +294,8 @@ class WorkflowWorker:
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("Cancels were no longer heard", exc_info=error)
 
 
 def _ms(seconds: float) -> int:
