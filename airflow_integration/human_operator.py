@@ -54,11 +54,12 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
 
     Its value is the run's result; where the run did not stop, that is what it was given. The answer goes to the same LangGraph
     thread as a request of its own, by the question's id, so one that comes twice changes nothing. One that does not fit the
-    question's options or schema is refused, and the task waits on. Where the *workflow* does not accept it, or has another
-    question, the run stops again, and the human is asked again.
+    question's options or schema is refused, and the task waits on; so it does where the *workflow* asks the same again.
 
-    Airflow keeps one text for each try of a task. So another question takes another try, and ``retries`` bounds their number.
-    At the start of a later try, a retry's or a clear's, the worker is asked where the run stands.
+    Airflow keeps one text for each task instance, through its retries. So another question takes another task: with
+    ``on_interrupt="return"`` it is this one's value, for the next ``WorkflowHumanOperator``.
+
+    On a retry, and after a clear, the worker is asked where the run stands.
 
     Args:
         interrupted: the value of a task with ``on_interrupt="return"``. Templated.

@@ -16,7 +16,7 @@ from aiokafka import TopicPartition
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from langgraph_integration.cancellations import cancel_in
-from workflow_events.errors import InvalidEventError, TransportError
+from workflow_events.errors import InvalidEventError, WorkflowEventsError
 from workflow_events.replies import topic_log
 from workflow_events.replies.cursor import advance, clamp, from_times, reached
 from workflow_events.turns import Turns
@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 _POLL_MS = 250
 _MAX_RECORDS = 500
 _FIRST_WINDOW, _LONGEST_WAIT = 0.2, 10.0  # seconds
+_HEALTHY_SECONDS = 30.0
+"""A session that lived this long was sound: what ends it begins a new backoff."""
 _CHECK_SECONDS = 5.0
 """How often to look whether the topic has grown, or was made anew."""
 
@@ -69,13 +71,22 @@ class ControlReader:
         """Follow the topic for ever. No fault of the topic ends it, for a worker without cancels is better than none."""
         while True:
             retrying = AsyncRetrying(
-                retry=retry_if_exception_type(TransportError),
+                retry=retry_if_exception_type(WorkflowEventsError),
                 wait=wait_random_exponential(multiplier=_FIRST_WINDOW, max=_LONGEST_WAIT),
                 before_sleep=self._note_failure,
             )
             await retrying(self._session)
 
     async def _session(self) -> None:
+        began = time.monotonic()
+        try:
+            await self._follow()
+        except WorkflowEventsError as error:
+            if time.monotonic() - began <= _HEALTHY_SECONDS:
+                raise
+            log.warning("Lost the control topic, reading on from where it was: %s", error)
+
+    async def _follow(self) -> None:
         async with topic_log.open_log(self._settings, self._topic) as consumer:
             await self._assign(consumer)
             stop = await topic_log.end(consumer, self._topic, self._positions)

@@ -126,7 +126,7 @@ class WorkflowWorker:
             log.info("Worker stopped")
 
     def stop(self) -> None:
-        """Fetch no more; let runs end for ``drain_timeout``, then hand back what is left. A second call skips the wait."""
+        """Fetch no more; let steps end for ``drain_timeout``, then hand back what is left. A second call skips the wait."""
         if self.stopping.is_set():
             self._hurry.set()
         self.stopping.set()
@@ -294,6 +294,8 @@ class WorkflowWorker:
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("Cancels were no longer heard", exc_info=error)
 
 
 def _ms(seconds: float) -> int:
