@@ -19,7 +19,7 @@ from airflow_integration.deferral import defer_until_result
 from airflow_integration.handover import pending_of, take_over
 from airflow_integration.identity import identity_of
 from airflow_integration.links import WorkflowRunLink
-from airflow_integration.outcome import WorkflowTaskError, value_of
+from airflow_integration.outcome import value_of
 from airflow_integration.questions import ANSWER, Interruption, Question, answer_in, interruption_of
 from airflow_integration.requesting import RequestingTask, seconds_of
 from workflow_events.errors import ResultTimeoutError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, Context, XComArg
 
     from airflow_integration.handover import Handover
+    from airflow_integration.operator import OnInterrupt
     from workflow_events.client import WorkflowClient
     from workflow_events.events import WorkflowResultEvent
     from workflow_events.pending import PendingRequest
@@ -67,14 +68,12 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
         accepted_timeout, heartbeat_timeout, cancel_on_timeout, show_progress, deferrable, inline_wait, inline_result_limit: as
             :class:`~airflow_integration.operator.WorkflowOperator` has them, for that run.
         workflow_events_conn_id: the Airflow connection, of type ``workflow_events`` or ``kafka``.
-        retries: how many further questions there may be, and failures that a retry may mend.
-        retry_delay: between a refused answer, or an answered question, and the next one.
+        on_interrupt: what a run does that stops at another question: ``"fail"`` the task, or ``"return"`` the question.
         **kwargs: of Airflow's ``HITLOperator``, such as ``assigned_users``, ``notifiers`` and ``response_timeout``; not
             ``subject``, ``body``, ``options`` and ``params``, which the question says.
 
     Raises:
-        WorkflowTaskError, WorkflowTaskFailError, ResultTimeoutError: as the operator does. A further question is a
-            ``WorkflowTaskError``, so that Airflow begins the next try.
+        WorkflowTaskError, WorkflowTaskFailError, ResultTimeoutError: as the operator does.
         AirflowFailException: nobody has answered within ``response_timeout``; or the run stands at a breakpoint, which asks
             nothing.
     """
@@ -97,13 +96,10 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
         inline_wait: float | None = None,
         inline_result_limit: int | None = None,
         workflow_events_conn_id: str = DEFAULT_CONN_ID,
-        retries: int = 10,
-        retry_delay: timedelta | float = timedelta(seconds=1),
+        on_interrupt: OnInterrupt = "fail",
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            subject="The workflow's question", options=["Send"], retries=retries, retry_delay=retry_delay, **kwargs
-        )
+        super().__init__(subject="The workflow's question", options=["Send"], **kwargs)
         self.interrupted = interrupted
         self.timeout: float = seconds_of(timeout)
         self.accepted_timeout = seconds_of(accepted_timeout)
@@ -114,6 +110,7 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
         self.inline_wait = inline_wait
         self.inline_result_limit = inline_result_limit
         self.workflow_events_conn_id = workflow_events_conn_id
+        self.on_interrupt = on_interrupt
         self.run_link = ""
         if self.timeout <= 0:
             raise ValueError(f"timeout must be above 0 seconds, not {self.timeout:g}")
@@ -124,10 +121,7 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
         if stopped is None:
             return self.interrupted
         if identity_of(context).attempt > 1:
-            result = self._standing(context, stopped)
-            if result.status is not ResultStatus.INTERRUPTED:
-                return value_of(result)
-            stopped = _stopped_again(result, stopped)
+            return self._go_on(context, stopped, self._standing(context, stopped))
         return self._show(context, stopped)
 
     def execute_complete(  # type: ignore[override]  # what it shows is not known before it runs
@@ -179,12 +173,9 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
             return value_of(result)
         again = _stopped_again(result, stopped)
         if _form_of(again) == _form_of(stopped):
-            self.log.warning("The workflow has not accepted the answer, and asks the same again.")
+            self.log.info("The workflow asks this, still or again.")
             return self._show(context, again)
-        asks = again.question.subject if again.question else "stands at a breakpoint"
-        raise WorkflowTaskError(
-            f"The workflow asks another question, which the next try shows: {asks}", "interrupted", asks
-        )
+        return again.to_value() if self.on_interrupt == "return" else value_of(result)
 
     def _refuse(self, context: Context, stopped: Interruption, error: object) -> NoReturn:
         self.log.warning("The answer does not fit the question, and can be given again: %s", error)
@@ -267,7 +258,7 @@ def _stopped_again(result: WorkflowResultEvent, before: Interruption) -> Interru
 
 
 def _form_of(stopped: Interruption) -> tuple[object, ...] | None:
-    """What Airflow's page shows of the question; it stays the same for the whole of a try."""
+    """What Airflow's page shows of the question; it stays the same for the whole of a task instance's life."""
     question = stopped.question
     if question is None:
         return None

@@ -27,7 +27,8 @@ with DAG(
         timeout=120,
         on_interrupt="return",
     )
-    decide = WorkflowHumanOperator(task_id="decide", interrupted=purchase.output, timeout=120)
+    decide = WorkflowHumanOperator(task_id="decide", interrupted=purchase.output, timeout=120, on_interrupt="return")
+    book = WorkflowHumanOperator(task_id="book", interrupted=decide.output, timeout=120)
 
     @task
     def act(answer: dict[str, Any]) -> str:
@@ -36,4 +37,4 @@ with DAG(
         print(message)  # noqa: T201 - to the task's log
         return message
 
-    act(decide.output)
+    act(book.output)

@@ -109,9 +109,7 @@ def test_a_list_is_asked_by_one_task_in_one_deferral(airflow: AirflowStack, resp
     assert "xxxxxxxxxx" not in log
 
 
-def test_a_lists_retry_asks_again_for_what_has_failed_alone_and_under_the_same_id(
-    airflow: AirflowStack, responder: Responder
-) -> None:
+def test_a_lists_retry_asks_again_for_what_has_failed_alone(airflow: AirflowStack, responder: Responder) -> None:
     airflow.wait_for_dag("ask_many")
     data = [{"n": 0}, {"n": 1, "status": "error", "error": "again"}, {"n": 2}]
 

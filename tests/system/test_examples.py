@@ -126,38 +126,43 @@ def test_people_answer_what_the_workflow_asks(airflow: AirflowStack, worker: Ser
     airflow.wait_for_dag(dag_id)
     run_id = airflow.trigger(dag_id)
 
-    def decide() -> dict[str, Any]:
-        return next((one for one in airflow.task_instances(dag_id, run_id) if one["task_id"] == "decide"), {})
+    def instance(task_id: str) -> dict[str, Any]:
+        return next((one for one in airflow.task_instances(dag_id, run_id) if one["task_id"] == task_id), {})
 
-    def wait_for_question(subject: str, ended: int) -> dict[str, Any]:
+    def wait_for_question(task_id: str, subject: str, ended: int) -> None:
         """The question, once the scheduler has taken note that the process which asked it has ended."""
         note = (
             "Received executor event with state success for task instance "
-            f"TaskInstanceKey(dag_id='{dag_id}', task_id='decide', run_id='{run_id}'"
+            f"TaskInstanceKey(dag_id='{dag_id}', task_id='{task_id}', run_id='{run_id}'"
         )
 
-        def asked() -> dict[str, Any]:
-            if decide().get("state") != "awaiting_input" or airflow.component_log("scheduler").count(note) < ended:
-                return {}
-            question = airflow.question(dag_id, run_id, "decide")
-            return question if question["subject"] == subject and not question["response_received"] else {}
+        def asked() -> bool:
+            if (
+                instance(task_id).get("state") != "awaiting_input"
+                or airflow.component_log("scheduler").count(note) < ended
+            ):
+                return False
+            question = airflow.question(dag_id, run_id, task_id)
+            return question["subject"] == subject and not question["response_received"]
 
-        return airflow.wait_for(
-            asked, 90, what=lambda: f"{subject!r}: {airflow.task_states(dag_id, run_id)}\n{log_of(airflow, decide())}"
+        airflow.wait_for(
+            asked,
+            90,
+            what=lambda: f"{subject!r}: {airflow.task_states(dag_id, run_id)}\n{log_of(airflow, instance(task_id))}",
         )
 
     # Given a run that stops at a choice
-    question = wait_for_question("Buy 3 x printer for 747.00 euros?", 1)
-    assert question["options"] == ["approve", "reject"]
+    wait_for_question("decide", "Buy 3 x printer for 747.00 euros?", 1)
+    assert airflow.question(dag_id, run_id, "decide")["options"] == ["approve", "reject"]
     # When it is answered, and answered again
     airflow.respond(dag_id, run_id, "decide", ["approve"])
     with pytest.raises(httpx.HTTPStatusError, match="409"):
         airflow.respond(dag_id, run_id, "decide", ["reject"])
     # Then the first answer counts, and the run has another question, whose field refuses what does not fit
-    wait_for_question("Which cost centre pays?", 3)
-    airflow.respond(dag_id, run_id, "decide", ["Send"], {"answer": "somebody"})
-    wait_for_question("Which cost centre pays?", 4)
-    airflow.respond(dag_id, run_id, "decide", ["Send"], {"answer": "IT-1000"})
+    wait_for_question("book", "Which cost centre pays?", 1)
+    airflow.respond(dag_id, run_id, "book", ["Send"], {"answer": "somebody"})
+    wait_for_question("book", "Which cost centre pays?", 2)
+    airflow.respond(dag_id, run_id, "book", ["Send"], {"answer": "IT-1000"})
     # And with the answer that does, the run comes to its end
     succeeded(airflow, dag_id, run_id)
     assert airflow.xcom(dag_id, run_id, "act") == "approve: 747.00 euros, paid by IT-1000"
