@@ -45,4 +45,4 @@ def test_the_form_judges_answers_by_the_questions_schema() -> None:
 def test_a_value_that_is_no_question_is_passed_on() -> None:
     operator = WorkflowHumanOperator(task_id="decide", interrupted={"total": 13.5})
 
-    assert operator.execute({}) == {"total": 13.5}  # type: ignore[typeddict-item]
+    assert operator.execute({}) == {"total": 13.5}
