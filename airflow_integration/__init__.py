@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from airflow_integration.decorator import task, workflow_task
     from airflow_integration.gather_trigger import WorkflowGatherTrigger
     from airflow_integration.hook import WorkflowEventsHook
+    from airflow_integration.human_operator import WorkflowHumanOperator
     from airflow_integration.links import WorkflowRunLink
     from airflow_integration.operator import WorkflowOperator
     from airflow_integration.outcome import WorkflowTaskError, WorkflowTaskFailError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "WorkflowEventsHook",
     "WorkflowGatherTrigger",
+    "WorkflowHumanOperator",
     "WorkflowOperator",
     "WorkflowResultPoller",
     "WorkflowResultSensor",
@@ -36,6 +38,7 @@ __all__ = [
 _HOME = {
     "WorkflowEventsHook": "hook",
     "WorkflowGatherTrigger": "gather_trigger",
+    "WorkflowHumanOperator": "human_operator",
     "WorkflowOperator": "operator",
     "WorkflowResultPoller": "poller",
     "WorkflowResultSensor": "sensor",

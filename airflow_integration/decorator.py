@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.bases.decorator import Task
 
+    from airflow_integration.operator import OnInterrupt
     from workflow_events.replies.gathering import WaitFor
 
 __all__ = ["task", "workflow_task"]
@@ -103,7 +104,13 @@ class _Decorate(Protocol):
         workflow_id: str | None = None,
         wait_for: WaitFor = "all",
         return_partial_on_timeout: bool = False,
+        cancel_rest: bool = True,
         timeout: float | timedelta = 300.0,
+        accepted_timeout: float | timedelta | None = None,
+        heartbeat_timeout: float | timedelta | None = None,
+        cancel_on_timeout: bool = False,
+        show_progress: bool = True,
+        on_interrupt: OnInterrupt = "fail",
         graph: str | None = None,
         thread_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,

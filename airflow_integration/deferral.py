@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_integration import options
 from airflow_integration.batch import pack
@@ -26,9 +26,22 @@ no triggerer has run since, and leaves a new one the time to find a result that 
 
 
 def defer_until_result(
-    task: BaseOperator, pending: PendingRequest, *, conn_id: str, inline_result_limit: int | None, method_name: str
+    task: BaseOperator,
+    pending: PendingRequest,
+    *,
+    conn_id: str,
+    inline_result_limit: int | None,
+    method_name: str,
+    kwargs: dict[str, Any] | None = None,
+    cancel_on_kill: bool = True,
+    show_progress: bool = True,
 ) -> NoReturn:
     """Free the worker slot until the result is there, or the deadline has come.
+
+    Args:
+        kwargs: what ``method_name`` is called with, beside the trigger's event.
+        cancel_on_kill: whether the run is stopped when the task is killed.
+        show_progress: whether the task's log tells of the run meanwhile.
 
     Raises:
         TaskDeferred: always.
@@ -40,8 +53,10 @@ def defer_until_result(
         workflow_events_conn_id=conn_id,
         inline_result_limit=_limit(inline_result_limit),
         settle=_settle(),
+        cancel_on_kill=cancel_on_kill,
+        show_progress=show_progress,
     )
-    _defer(task, trigger, pending, method_name)
+    _defer(task, trigger, pending, method_name, kwargs)
 
 
 def defer_until_gathered(
@@ -85,9 +100,16 @@ def _settle() -> SettleOptions:
     }
 
 
-def _defer(task: BaseOperator, trigger: SettledTrigger, pending: PendingRequest, method_name: str) -> NoReturn:
+def _defer(
+    task: BaseOperator,
+    trigger: SettledTrigger,
+    pending: PendingRequest,
+    method_name: str,
+    kwargs: dict[str, Any] | None = None,
+) -> NoReturn:
     task.defer(
         trigger=trigger,
         method_name=method_name,
+        kwargs=kwargs,
         timeout=timedelta(seconds=max(0.0, pending.remaining()) + _GRACE_SECONDS),
     )

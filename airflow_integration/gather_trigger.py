@@ -74,6 +74,10 @@ class WorkflowGatherTrigger(SettledTrigger):
             },
         )
 
+    def killed(self) -> Sequence[PendingRequest]:
+        """All of them: what has ended by then is not stopped."""
+        return unpack(self.requests)
+
     async def outcome(self) -> GatherHandover:
         """The results that have come, or why there are none."""
         try:

@@ -10,10 +10,18 @@ Pure: the read of a referenced result is passed in.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from workflow_events import errors
-from workflow_events.errors import InvalidEventError, ResultTimeoutError, WorkflowEventsError, WorkflowResultError
+from workflow_events.errors import (
+    InvalidEventError,
+    NotAcceptedError,
+    ResultTimeoutError,
+    WorkerSilentError,
+    WorkflowEventsError,
+    WorkflowResultError,
+)
 from workflow_events.pending import PendingRequest
 
 if TYPE_CHECKING:
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Handover",
     "TimedOut",
+    "WentUnheard",
     "error_named",
     "hand_over_error",
     "hand_over_reply",
@@ -32,7 +41,9 @@ __all__ = [
     "take_over",
     "tell_error",
     "tell_timeout",
+    "tell_unheard",
     "told_timeout",
+    "told_unheard",
 ]
 
 
@@ -48,6 +59,24 @@ class TimedOut(TypedDict):
     cause: str | None
 
 
+class WentUnheard(TypedDict, total=False):
+    """A clock that ran out before the deadline: nobody took the request, or its worker went silent.
+
+    Attributes:
+        type: the error's name.
+        group: of a :class:`NotAcceptedError`, what the brokers told of the workers' consumer group.
+        worker, last_event, silent_for: of a :class:`WorkerSilentError`.
+        unheard: why this side could not hear, if it could not.
+    """
+
+    type: str
+    group: dict[str, Any] | None
+    worker: str | None
+    last_event: str | None
+    silent_for: float
+    unheard: str | None
+
+
 class Handover(TypedDict, total=False):
     """The event of a trigger. Always ``pending``, and one of the others.
 
@@ -56,6 +85,7 @@ class Handover(TypedDict, total=False):
         result: the result event, JSON text.
         position: where the result event is, if it is too large.
         timed_out: how far was read, and the reader's last error.
+        went_unheard: the clock that ran out before.
         failed: type and message of another error of ours.
     """
 
@@ -63,6 +93,7 @@ class Handover(TypedDict, total=False):
     result: str
     position: dict[str, Any]
     timed_out: TimedOut
+    went_unheard: WentUnheard
     failed: dict[str, str]
 
 
@@ -75,6 +106,8 @@ def hand_over_reply(pending: PendingRequest, reply: Reply, limit: int) -> Handov
 
 def hand_over_error(pending: PendingRequest, error: WorkflowEventsError) -> Handover:
     """An error, such that the task raises the same one."""
+    if isinstance(error, NotAcceptedError | WorkerSilentError):
+        return {"pending": pending.to_json(), "went_unheard": tell_unheard(error)}
     if isinstance(error, ResultTimeoutError):
         return {"pending": pending.to_json(), "timed_out": tell_timeout(error.read_to, error.cause)}
     return {"pending": pending.to_json(), "failed": tell_error(error)}
@@ -88,6 +121,37 @@ def tell_timeout(read_to: Mapping[int, int], cause: str | None) -> TimedOut:
 def told_timeout(told: TimedOut) -> tuple[dict[int, int], str | None]:
     """How far was read, and the cause, from a handover."""
     return {int(partition): int(offset) for partition, offset in told["read_to"].items()}, told["cause"]
+
+
+def tell_unheard(error: NotAcceptedError | WorkerSilentError) -> WentUnheard:
+    """A clock that ran out, for a handover."""
+    if isinstance(error, NotAcceptedError):
+        group = None if error.group is None else asdict(error.group)
+        return {"type": NotAcceptedError.__name__, "group": group, "unheard": error.unheard}
+    return {
+        "type": WorkerSilentError.__name__,
+        "worker": error.worker,
+        "last_event": error.last_event,
+        "silent_for": error.silent_for,
+        "unheard": error.unheard,
+    }
+
+
+def told_unheard(pending: PendingRequest, told: WentUnheard) -> NotAcceptedError | WorkerSilentError:
+    """The error of a clock that ran out, from a handover."""
+    if told["type"] == NotAcceptedError.__name__:
+        from workflow_events.progress.group_report import GroupReport  # noqa: PLC0415
+
+        group = told.get("group")
+        report = None if group is None else GroupReport(**group)
+        return NotAcceptedError(pending, group=report, unheard=told.get("unheard"))
+    return WorkerSilentError(
+        pending,
+        worker=told.get("worker"),
+        last_event=told.get("last_event"),
+        silent_for=told.get("silent_for", 0.0),
+        unheard=told.get("unheard"),
+    )
 
 
 def tell_error(error: WorkflowEventsError) -> dict[str, str]:
@@ -118,6 +182,7 @@ def take_over(
 
     Raises:
         ResultTimeoutError: there was none by the deadline.
+        NotAcceptedError, WorkerSilentError: a clock of the request ran out before.
         WorkflowEventsError: the error that the trigger met.
     """
     pending = pending_of(handover)
@@ -129,6 +194,8 @@ def take_over(
         from workflow_events.replies.records import RecordPosition  # noqa: PLC0415
 
         return read(RecordPosition(**handover["position"]), pending)
+    if "went_unheard" in handover:
+        raise told_unheard(pending, handover["went_unheard"])
     if "timed_out" in handover:
         read_to, cause = told_timeout(handover["timed_out"])
         raise ResultTimeoutError(pending, read_to=read_to, cause=cause)

@@ -42,6 +42,10 @@ class RequestIdentity:
         """The id of one of many requests, counted from 0. It is none of another task instance's."""
         return derive_correlation_id(*self.parts, str(index), time=self.time)
 
+    def correlation_id_about(self, *about: str) -> UUID:
+        """The id of a further request of the task instance, by what it is about, such as a question's id."""
+        return derive_correlation_id(*self.parts, "about", *about, time=self.time)
+
 
 def request_identity(
     *, dag_id: str, run_id: str, task_id: str, map_index: int, generation: int, attempt: int, time: datetime

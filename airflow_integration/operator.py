@@ -3,44 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import TaskDeferralTimeout
 
 from airflow_integration import options
 from airflow_integration.connection import DEFAULT_CONN_ID
-from airflow_integration.deferral import defer_until_gathered, defer_until_result
-from airflow_integration.gather_handover import Gathered, take_over_gathered
-from airflow_integration.gather_outcome import summary_of, values_of
+from airflow_integration.deferral import defer_until_result
+from airflow_integration.gather_asking import GatheringTask, each_of
+from airflow_integration.gather_handover import take_over_gathered
 from airflow_integration.handover import pending_of, take_over
-from airflow_integration.hook import WorkflowEventsHook
 from airflow_integration.identity import identity_of
 from airflow_integration.links import WorkflowRunLink
-from airflow_integration.milestones import Milestones
 from airflow_integration.outcome import value_of
-from workflow_events.errors import GatherTimeoutError, ResultTimeoutError
-from workflow_events.replies.gathering import Gathering, WaitFor, check_wait_for
+from airflow_integration.questions import interruption_of
+from airflow_integration.requesting import nobody_reported, seconds_of
+from airflow_integration.retries import finished_since, going_on_from, recall, remember
+from workflow_events.errors import ResultTimeoutError
+from workflow_events.events import ResultStatus
+from workflow_events.replies.gathering import WaitFor, check_wait_for
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from airflow.sdk import BaseOperatorLink, Context, XComArg
 
     from airflow_integration.gather_handover import GatherHandover
     from airflow_integration.handover import Handover
+    from airflow_integration.identity import RequestIdentity
     from workflow_events.client import WorkflowClient
     from workflow_events.events import WorkflowResultEvent
     from workflow_events.pending import PendingRequest
 
-__all__ = ["WorkflowOperator"]
+__all__ = ["OnInterrupt", "WorkflowOperator"]
+
+OnInterrupt = Literal["fail", "return"]
+"""What becomes of a task whose run stops at a question to a human."""
 
 
-class WorkflowOperator(BaseOperator):
+class WorkflowOperator(GatheringTask, BaseOperator):
     """Asks a workflow to run and returns its result; or asks many times at once and returns the list of results.
 
     A request's id is derived from the task instance, and for a list from the place in it too: an automatic retry asks for
-    the same work, a clear for new work. Deferred or not, the task ends with the same value or the same error.
+    the same work, a clear for new work. A retry takes a success that has come since, and has a run that is still going on, or
+    has stopped at its last checkpoint, finish (:mod:`airflow_integration.retries`). Deferred or not, the task ends with the same
+    value or the same error.
+
+    A task that is killed, marked or cleared while it waits stops the run that it has asked for; while it is deferred, that
+    takes Airflow 3.3 or later.
 
     For a list (pattern: Scatter-Gather, Enterprise Integration Patterns) there are as many requests, one deferral and one
     trigger. The value is the list of results in the order of the data, with None for those that were not waited for and,
@@ -54,7 +65,16 @@ class WorkflowOperator(BaseOperator):
             have failed that the number cannot be reached; with ``"all"`` every request is waited for.
         return_partial_on_timeout: for a list: what has succeeded by the deadline is returned instead of an error. A failure
             with ``"all"`` is an error nevertheless.
+        cancel_rest: for a list of which the ``"first"`` or a number is waited for: whether the runs that are no longer needed
+            are stopped.
         timeout: from the request to its deadline, in seconds or as a timedelta; for a list, of all.
+        accepted_timeout: seconds, or a timedelta, within which a worker must have taken the request; None: no such limit.
+        heartbeat_timeout: seconds, or a timedelta, for which the worker that has taken it may be silent; None: no such limit.
+        cancel_on_timeout: whether the run is stopped when its deadline, or one of these two limits, has passed.
+        show_progress: whether the task's log tells what the run is doing: the nodes that start and finish, and what the graph
+            itself says. Not for a list.
+        on_interrupt: what a run does that stops at a question to a human: ``"fail"`` the task, or ``"return"`` the question
+            as the task's value, for a :class:`~airflow_integration.human_operator.WorkflowHumanOperator`.
         graph: the graph's name, where ``workflow_id`` is not it. Templated.
         thread_id: the LangGraph thread to run on; one of its own where None. The requests of a list then run on this one, one
             after the other. Templated.
@@ -71,6 +91,8 @@ class WorkflowOperator(BaseOperator):
         WorkflowTaskFailError: the same, and it would not (an ``AirflowFailException``).
         ResultTimeoutError: no result by the deadline; the message names id, topic and cursor. For a list it is a
             ``GatherTimeoutError``, which also names the missing and has the results that came.
+        NotAcceptedError: no worker took the request within ``accepted_timeout``.
+        WorkerSilentError: the worker that took it has been silent for ``heartbeat_timeout``.
     """
 
     template_fields: Sequence[str] = ("workflow_id", "data", "graph", "thread_id", "metadata")
@@ -85,7 +107,13 @@ class WorkflowOperator(BaseOperator):
         data: Mapping[str, Any] | Sequence[Mapping[str, Any] | XComArg] | XComArg | None = None,
         wait_for: WaitFor = "all",
         return_partial_on_timeout: bool = False,
+        cancel_rest: bool = True,
         timeout: float | timedelta = 300.0,
+        accepted_timeout: float | timedelta | None = None,
+        heartbeat_timeout: float | timedelta | None = None,
+        cancel_on_timeout: bool = False,
+        show_progress: bool = True,
+        on_interrupt: OnInterrupt = "fail",
         graph: str | None = None,
         thread_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -100,7 +128,13 @@ class WorkflowOperator(BaseOperator):
         self.data: Mapping[str, Any] | Sequence[Mapping[str, Any] | XComArg] | XComArg = {} if data is None else data
         self.wait_for = wait_for
         self.return_partial_on_timeout = return_partial_on_timeout
-        self.timeout = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        self.cancel_rest = cancel_rest
+        self.timeout: float = seconds_of(timeout)
+        self.accepted_timeout = seconds_of(accepted_timeout)
+        self.heartbeat_timeout = seconds_of(heartbeat_timeout)
+        self.cancel_on_timeout = cancel_on_timeout
+        self.show_progress = show_progress
+        self.on_interrupt = on_interrupt
         self.graph = graph
         self.thread_id = thread_id
         self.metadata = metadata
@@ -112,35 +146,46 @@ class WorkflowOperator(BaseOperator):
         if self.timeout <= 0:
             raise ValueError(f"timeout must be above 0 seconds, not {self.timeout:g}")
         check_wait_for(wait_for)
-
-    @cached_property
-    def hook(self) -> WorkflowEventsHook:
-        """The hook on ``workflow_events_conn_id``."""
-        return WorkflowEventsHook(self.workflow_events_conn_id)
+        if on_interrupt not in ("fail", "return"):
+            raise ValueError(f"on_interrupt is 'fail' or 'return', not {on_interrupt!r}")
 
     def execute(self, context: Context) -> Any:
         """Ask, and wait here or in the triggerer."""
         if not isinstance(self.data, Mapping):
-            return self._gather(_each(self.data, self.workflow_id), context)
+            return self._gather(each_of(self.data, self.workflow_id), context)
         with self.hook.client() as client:
-            pending = self._submit(client, self.data, context)
+            identity = identity_of(context)
+            earlier = recall(context, identity.correlation_id) if identity.attempt > 1 else None
+            if earlier is not None and (there := finished_since(client, earlier, identity.attempt)) is not None:
+                self.run_link = self.hook.run_url(earlier)
+                self.log.info("Request %s has succeeded since an earlier try asked.", earlier.correlation_id)
+                return self._value_of(there)
+            pending = going_on_from(earlier, self._ask(client, self.data, identity))
+            self._asked = [pending]
+            remember(context, pending)
             result = self._wait_here(client, pending)
         if result is None:
+            self._asked = ()  # from here on it is the trigger that is told of a kill
             defer_until_result(
                 self,
                 pending,
                 conn_id=self.workflow_events_conn_id,
                 inline_result_limit=self.inline_result_limit,
                 method_name="execute_complete",
+                show_progress=self.show_progress,
             )
-        return value_of(result)
+        return self._value_of(result)
 
     def execute_complete(self, context: Context, event: Handover) -> dict[str, Any]:  # noqa: ARG002
         """Go on with what the trigger of one request hands over."""
         self.run_link = self.hook.run_url(pending_of(event))
-        result = take_over(event, self.hook.read_result)
+        try:
+            result = take_over(event, self.hook.read_result)
+        except ResultTimeoutError as error:
+            self._timed_out([error.pending])
+            raise
         self.log.info("The result of request %s is %s.", result.correlation_id, result.status.value)
-        return value_of(result)
+        return self._value_of(result)
 
     def execute_gathered(self, context: Context, event: GatherHandover) -> list[dict[str, Any] | None]:  # noqa: ARG002
         """Go on with what the trigger of many requests hands over."""
@@ -153,150 +198,28 @@ class WorkflowOperator(BaseOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout as error:
-            identity = identity_of(context)
-            raise TaskDeferralTimeout(
-                f"No triggerer has reported on request {identity.correlation_id} (where a list was asked: on "
-                f"{identity.correlation_id_of(0)} and those after it), though its deadline is long over. Check that a "
-                "triggerer runs and that it can import airflow_integration."
-            ) from error
+            raise TaskDeferralTimeout(nobody_reported(context)) from error
 
-    def _submit(self, client: WorkflowClient, data: Mapping[str, Any], context: Context) -> PendingRequest:
-        identity = identity_of(context)
+    def _value_of(self, result: WorkflowResultEvent) -> dict[str, Any]:
+        if self.on_interrupt == "return" and result.status is ResultStatus.INTERRUPTED:
+            return interruption_of(result, self.graph)
+        return value_of(result)
+
+    def _request_options(self, identity: RequestIdentity) -> dict[str, Any]:
+        return {
+            "timeout": self.timeout,
+            "workflow_run_id": identity.workflow_run_id,
+            "attempt": identity.attempt,
+            "thread_id": self.thread_id,
+            "graph": self.graph,
+            "metadata": self.metadata,
+            **self._clocks(),
+        }
+
+    def _ask(self, client: WorkflowClient, data: Mapping[str, Any], identity: RequestIdentity) -> PendingRequest:
         pending = client.submit(
-            self.workflow_id,
-            data,
-            timeout=self.timeout,
-            workflow_run_id=identity.workflow_run_id,
-            correlation_id=identity.correlation_id,
-            attempt=identity.attempt,
-            thread_id=self.thread_id,
-            graph=self.graph,
-            metadata=self.metadata,
+            self.workflow_id, data, correlation_id=identity.correlation_id, **self._request_options(identity)
         )
         self.run_link = self.hook.run_url(pending)
         self._log_asked(client, pending, f"request {pending.correlation_id}")
         return pending
-
-    def _submit_many(
-        self, client: WorkflowClient, data: Sequence[Mapping[str, Any]], context: Context
-    ) -> list[PendingRequest]:
-        identity = identity_of(context)
-        requests = client.submit_many(
-            self.workflow_id,
-            data,
-            correlation_ids=[identity.correlation_id_of(index) for index in range(len(data))],
-            timeout=self.timeout,
-            workflow_run_id=identity.workflow_run_id,
-            attempt=identity.attempt,
-            thread_id=self.thread_id,
-            graph=self.graph,
-            metadata=self.metadata,
-        )
-        self.run_link = self.hook.run_url(requests[0])
-        first, last = requests[0].correlation_id, requests[-1].correlation_id
-        self._log_asked(client, requests[0], f"each of {len(requests)} requests ({first} to {last})")
-        return requests
-
-    def _log_asked(self, client: WorkflowClient, pending: PendingRequest, what: str) -> None:
-        self.log.info(
-            "Asked workflow %r for attempt %d of %s on topic %r; its result is expected on %r, after offsets %s "
-            "(by partition), until %s.",
-            pending.workflow_id,
-            pending.attempt,
-            what,
-            client.settings.workflow_events_topic,
-            pending.reply_topic,
-            pending.reply_cursor,
-            pending.deadline.isoformat(timespec="seconds"),
-        )
-
-    def _wait_here(self, client: WorkflowClient, pending: PendingRequest) -> WorkflowResultEvent | None:
-        """The result; None where the task should defer to have it."""
-        seconds = self._seconds_here(pending)
-        if seconds is None:
-            return client.wait(pending)
-        if seconds <= 0:
-            return None
-        try:
-            return client.wait(_due_in(pending, seconds))
-        except ResultTimeoutError:
-            self.log.info("No result within %g s; deferring.", seconds)
-            return None
-
-    def _gather(self, data: Sequence[Mapping[str, Any]], context: Context) -> list[dict[str, Any] | None]:
-        if not data:
-            self.log.info("There is nothing to ask workflow %r: the list is empty.", self.workflow_id)
-            return []
-        Gathering(len(data), self.wait_for)  # raises before anything is asked
-        with self.hook.client() as client:
-            requests = self._submit_many(client, data, context)
-            gathered = self._gather_here(client, requests)
-        if gathered is None:
-            defer_until_gathered(
-                self,
-                requests,
-                self.wait_for,
-                conn_id=self.workflow_events_conn_id,
-                inline_result_limit=self.inline_result_limit,
-                method_name="execute_gathered",
-            )
-        return self._values_of(gathered)
-
-    def _gather_here(self, client: WorkflowClient, requests: Sequence[PendingRequest]) -> Gathered | None:
-        """What has come of them; None where the task should defer to have it."""
-        seconds = self._seconds_here(requests[0])
-        if seconds is not None and seconds <= 0:
-            return None
-        milestones = Milestones(len(requests))
-
-        def tell(answered: int, count: int) -> None:
-            if milestones.is_one(answered):
-                self.log.info("%d of %d requests are answered so far.", answered, count)
-
-        waited_for = requests if seconds is None else [_due_in(request, seconds) for request in requests]
-        try:
-            results = client.wait_many(waited_for, wait_for=self.wait_for, on_progress=tell)
-        except GatherTimeoutError as error:
-            if seconds is None:
-                return Gathered(requests, error.results, error)
-            answered = len(requests) - len(error.missing)
-            self.log.info("%d of %d requests are answered within %g s; deferring.", answered, len(requests), seconds)
-            return None
-        return Gathered(requests, results)
-
-    def _values_of(self, gathered: Gathered) -> list[dict[str, Any] | None]:
-        self.log.info("%s", summary_of(gathered))
-        return values_of(gathered, self.wait_for, return_partial_on_timeout=self.return_partial_on_timeout)
-
-    def _seconds_here(self, pending: PendingRequest) -> float | None:
-        """How long to wait in the worker slot before deferring; None: to the end."""
-        if not self.deferrable:
-            return None
-        seconds = options.inline_wait() if self.inline_wait is None else self.inline_wait
-        if pending.remaining() <= seconds + options.heartbeat_interval() + options.settle_margin():
-            return None  # a deferral could not end before the deadline
-        return seconds
-
-
-def _due_in(pending: PendingRequest, seconds: float) -> PendingRequest:
-    """The same request, to be waited for no longer than this."""
-    return pending.model_copy(update={"deadline": datetime.now(tz=UTC) + timedelta(seconds=seconds)})
-
-
-def _each(data: object, workflow_id: str) -> list[Mapping[str, Any]]:
-    """The inputs in a list; Airflow's own sequences, such as a mapped task's output, are read once.
-
-    Raises:
-        TypeError: it is no list of dicts.
-    """
-    what = f"The data for workflow {workflow_id!r} must be a dict with JSON values, or a list of such dicts"
-    if not isinstance(data, Sequence) or isinstance(data, str | bytes):
-        raise TypeError(
-            f"{what}, not {type(data).__name__}. A whole template renders to text; pass the upstream task's output itself "
-            "(data=upstream.output), or put templates in the dict's values."
-        )
-    each = list(data)
-    for index, one in enumerate(each):
-        if not isinstance(one, Mapping):
-            raise TypeError(f"{what}; element {index} of {len(each)}, counted from 0, is of type {type(one).__name__}.")
-    return each

@@ -18,6 +18,7 @@ from airflow_integration.hook import WorkflowEventsHook
 from airflow_integration.links import WorkflowRunLink
 from airflow_integration.outcome import value_of
 from airflow_integration.poller import WorkflowResultPoller
+from airflow_integration.requesting import seconds_of
 from workflow_events.errors import InvalidEventError, ResultTimeoutError
 from workflow_events.pending import PendingRequest
 
@@ -39,6 +40,9 @@ class WorkflowResultSensor(BaseSensorOperator):
             out from it, as :class:`~airflow_integration.poller.WorkflowResultPoller` does. Templated.
         workflow_id: for error messages, beside ``correlation_id``. Templated.
         topic: the topic of the result, beside ``correlation_id``; the settings' where None.
+        accepted_timeout: seconds from the sensor's start, or a timedelta, within which a worker must have taken the request;
+            None: what the pending request says, if it says any. Not in mode ``reschedule``.
+        heartbeat_timeout: seconds, or a timedelta, for which the worker that has taken it may be silent; likewise.
         deferrable: whether to wait in the triggerer; ``[operators] default_deferrable`` where None. Otherwise ``mode``
             decides: ``poke`` waits in the worker slot, without sleeping between looks; ``reschedule`` looks every
             ``poke_interval`` seconds, or as often as Airflow can start a task anew (10 s by default).
@@ -64,6 +68,8 @@ class WorkflowResultSensor(BaseSensorOperator):
         correlation_id: str | XComArg | None = None,
         workflow_id: str | None = None,
         topic: str | None = None,
+        accepted_timeout: float | timedelta | None = None,
+        heartbeat_timeout: float | timedelta | None = None,
         deferrable: bool | None = None,
         inline_result_limit: int | None = None,
         workflow_events_conn_id: str = DEFAULT_CONN_ID,
@@ -74,6 +80,8 @@ class WorkflowResultSensor(BaseSensorOperator):
         self.correlation_id = correlation_id
         self.workflow_id = workflow_id
         self.topic = topic
+        self.accepted_timeout = seconds_of(accepted_timeout)
+        self.heartbeat_timeout = seconds_of(heartbeat_timeout)
         self.deferrable = options.default_deferrable() if deferrable is None else deferrable
         self.inline_result_limit = inline_result_limit
         self.workflow_events_conn_id = workflow_events_conn_id
@@ -99,6 +107,7 @@ class WorkflowResultSensor(BaseSensorOperator):
             conn_id=self.workflow_events_conn_id,
             inline_result_limit=self.inline_result_limit,
             method_name="execute_complete",
+            cancel_on_kill=False,  # somebody else's request
         )
 
     def _execute_here(self, context: Context) -> Any:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
+from airflow_integration.cancelling import cancel_from_loop
+from airflow_integration.requesting import KILLED
 from airflow_integration.settling import Settling, TaskProcess
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
+    from workflow_events.pending import PendingRequest
     from workflow_events.replies.async_reader import ReplyReader
     from workflow_events.settings import KafkaSettings
 
@@ -68,6 +71,20 @@ class SettledTrigger(BaseTrigger):
             self.log.info("Kept it for %.1f s, until Airflow had taken note that the task's process had ended.", kept)
         # Outside of every context manager: dag.test() takes the first event and leaves the generator there.
         yield TriggerEvent(waiting.result())  # type: ignore[no-untyped-call]  # so is their event
+
+    def killed(self) -> Sequence[PendingRequest]:
+        """The requests whose runs are to stop where the task is killed."""
+        return ()
+
+    async def on_kill(self) -> None:
+        """Stop the runs. Airflow, from 3.3 on, calls it when a user marks or clears the deferred task.
+
+        It does not when the triggerer stops, for then another takes this trigger up.
+        """
+        requests = await sync_to_async(self.killed, thread_sensitive=False)()
+        if requests:
+            settings, _ = await self.prepared()
+            await cancel_from_loop(settings, requests, KILLED)
 
     async def prepared(self) -> tuple[KafkaSettings, type[ReplyReader]]:
         """The settings and the reader, had in a thread: Airflow's connections are asked for, and a Kafka client is imported.

@@ -63,6 +63,11 @@ def main(  # noqa: PLR0917 - Typer reads a command's options from its arguments
     max_uncommitted: Annotated[
         int | None, typer.Option(help="Ended requests behind a long run before a partition pauses.")
     ] = None,
+    progress: Annotated[bool | None, typer.Option(help="Tell the progress topic what runs do.")] = None,
+    heartbeat_interval: Annotated[float | None, typer.Option(help="Seconds between a run's heartbeats.")] = None,
+    cancel_look_back: Annotated[
+        float | None, typer.Option(help="Seconds before its start from which on a worker reads cancels.")
+    ] = None,
     health_host: Annotated[str | None, typer.Option(help="Address of the health endpoint.")] = None,
     health_port: Annotated[int | None, typer.Option(help="Port of the health endpoint.")] = None,
     log_format: Annotated[str | None, typer.Option(help="json or console; console at a terminal.")] = None,
@@ -72,8 +77,9 @@ def main(  # noqa: PLR0917 - Typer reads a command's options from its arguments
     """Run LangGraph graphs for requests from Kafka.
 
     Every option may also be set in the environment: Kafka's as KAFKA_…, the worker's as WORKFLOW_WORKER_….
-    SIGTERM or Ctrl-C drains: runs may end within the drain time-out, what is left is handed back. A second one hands
-    everything back at once. Exit code 0: stopped on request; 1: a fault; 2: the configuration does not hold.
+    SIGTERM or Ctrl-C drains: runs with lasting checkpoints end their step, others may end, within the drain time-out; what
+    is left is handed back. A second one hands everything back at once.
+    Exit code 0: stopped on request; 1: a fault; 2: the configuration does not hold.
     """
     options = {
         "group_id": group_id,
@@ -86,6 +92,9 @@ def main(  # noqa: PLR0917 - Typer reads a command's options from its arguments
         "rebalance_timeout": rebalance_timeout,
         "session_timeout": session_timeout,
         "max_uncommitted": max_uncommitted,
+        "progress": progress,
+        "heartbeat_interval": heartbeat_interval,
+        "cancel_look_back": cancel_look_back,
         "health_host": health_host,
         "health_port": health_port,
         "log_format": log_format,

@@ -20,6 +20,7 @@ __all__ = [
     "NotResumableError",
     "RefusalError",
     "ResultTooLargeError",
+    "RunCancelledError",
     "RunTimeoutError",
     "SupersededError",
     "UnknownGraphError",
@@ -79,6 +80,12 @@ class RunTimeoutError(RefusalError):
 
     wire_type = "RunTimeout"
     retryable = True
+
+
+class RunCancelledError(RefusalError):
+    """The request was cancelled. With a checkpointer, another attempt goes on where it stopped."""
+
+    wire_type = "Cancelled"
 
 
 class NotResumableError(RefusalError):

@@ -4,58 +4,60 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables.config import merge_configs
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import GraphDrained
 
-from langgraph_integration.error_details import describe_error, message_of
 from langgraph_integration.errors import (
     DeadlineExceededError,
     NotResumableError,
     RunTimeoutError,
-    UnserializableError,
     WorkflowFailure,
 )
-from langgraph_integration.result_node import RESULT_CHANNEL
+from langgraph_integration.graph_stream import run_observed
+from langgraph_integration.outcomes import (
+    Outcome,
+    cancelled_at,
+    checkpoint_id_of,
+    failed,
+    finished,
+    interrupted,
+    output_keys,
+    refused,
+    result_of,
+    succeeded,
+    thread_of,
+)
+from langgraph_integration.resuming import ROOT_KEY, plan_of, read_resume, root_of
 from langgraph_integration.resumption import CORRELATION_ID_KEY, WhatToDo, is_finished, stand_of
-from langgraph_integration.serialization import to_plain_json, to_plain_object
+from langgraph_integration.supervision import Supervision
 from langgraph_integration.token_usage import token_usage
-from workflow_events.events import ErrorDetail, ResultStatus, WorkflowEvent, WorkflowResultEvent
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.pregel import Pregel
-    from langgraph.types import StateSnapshot
+    from langgraph.types import Durability
 
+    from langgraph_integration.cancellations import Cancel
     from langgraph_integration.graph_registry import RegisteredGraph
+    from workflow_events.events import WorkflowEvent, WorkflowResultEvent
 
     Graph = Pregel[Any, Any, Any, Any]
 
-__all__ = ["GraphRunner", "thread_of"]
+__all__ = ["GraphRunner", "HandedOverError", "cancelled", "thread_of"]
 
 _INTERRUPTS = "__interrupt__"  # where LangGraph puts them in a run's output
+_LOOK_UP_PATIENCE = 1.0  # seconds to find the checkpoint of a cancelled run in
+_ALONE = Supervision()
 
 
-def thread_of(event: WorkflowEvent) -> str:
-    """The LangGraph thread that a request runs on: the one it names, else one of its own."""
-    return event.thread_id or str(event.event_id)
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """How a run ended; the part of the result event that is not copied from the request."""
-
-    status: ResultStatus
-    result: Mapping[str, Any] = field(default_factory=dict)
-    error: str | None = None
-    detail: ErrorDetail | None = None
-    interrupts: list[dict[str, Any]] | None = None
-    checkpoint_id: str | None = None
-    usage: dict[str, Any] | None = None
+class HandedOverError(Exception):
+    """The run stopped between two supersteps because it was asked to; its checkpoint is where another worker goes on."""
 
 
 class GraphRunner:
@@ -85,35 +87,34 @@ class GraphRunner:
         self.config = config
         self._now = now
 
-    async def answer(self, event: WorkflowEvent) -> WorkflowResultEvent:
-        """The one result of a request. Nothing but a cancellation of this call gets out of it."""
+    async def answer(self, event: WorkflowEvent, supervision: Supervision = _ALONE) -> WorkflowResultEvent:
+        """The one result of a request. Nothing else gets out of it but a cancellation of this call, and a hand-over.
+
+        Args:
+            event: the request.
+            supervision: who hears of the run, and what may end it early.
+
+        Raises:
+            HandedOverError: the run was asked to stop for another worker to go on with, and has.
+        """
         started_at = self._now()
         began = time.perf_counter()
         try:
-            outcome = await self._run(event, started_at)
+            outcome = await self._run(event, started_at, supervision)
         except WorkflowFailure as failure:
-            outcome = _refused(failure)
+            outcome = refused(failure)
+        except GraphDrained as error:
+            if supervision.hand_over.asked:
+                raise HandedOverError(str(error)) from error
+            outcome = failed(error)
         except Exception as error:  # noqa: BLE001 - whatever a graph raises is the requester's to know
-            outcome = _failed(error)
-        return WorkflowResultEvent(
-            correlation_id=event.event_id,
-            workflow_id=event.workflow_id,
-            workflow_run_id=event.workflow_run_id,
-            result=dict(outcome.result),
-            status=outcome.status,
-            error=outcome.error,
-            error_detail=outcome.detail,
-            attempt=event.attempt,
-            thread_id=thread_of(event),
-            checkpoint_id=outcome.checkpoint_id,
-            interrupts=outcome.interrupts,
-            usage=outcome.usage,
-            started_at=started_at,
-            duration_ms=round((time.perf_counter() - began) * 1000, 3),
-        )
+            outcome = failed(error)
+        return result_of(event, outcome, started_at, began)
 
-    async def _run(self, event: WorkflowEvent, now: datetime) -> _Outcome:
-        if event.deadline is not None and event.deadline <= now:
+    async def _run(self, event: WorkflowEvent, now: datetime, supervision: Supervision) -> Outcome:
+        cancellation = supervision.cancellation
+        known = cancellation.asked if cancellation is not None else None
+        if known is None and event.deadline is not None and event.deadline <= now:
             raise DeadlineExceededError(
                 f"The request's deadline {event.deadline.isoformat()} had passed when its turn came, at {now.isoformat()}"
             )
@@ -122,7 +123,14 @@ class GraphRunner:
         limit = asyncio.timeout(self.run_timeout)
         try:
             async with limit, chosen.open(config) as graph:
-                return await _run_graph(graph, event, config)
+                if known is not None:
+                    return await _stopped(graph, event, config, known)
+                try:
+                    return await _run_graph(graph, event, config, supervision)
+                except asyncio.CancelledError:
+                    if cancellation is None or not cancellation.absorbed() or cancellation.asked is None:
+                        raise
+                return await _stopped(graph, event, config, cancellation.asked)
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -135,6 +143,7 @@ class GraphRunner:
             # run_id for a resumption.
             "metadata": {
                 CORRELATION_ID_KEY: str(event.event_id),
+                ROOT_KEY: root_of(event),
                 "workflow_id": event.workflow_id,
                 "workflow_run_id": event.workflow_run_id,
                 "attempt": event.attempt,
@@ -145,93 +154,88 @@ class GraphRunner:
         return config if self.config is None else merge_configs(self.config, config)
 
 
-async def _run_graph(graph: Graph, event: WorkflowEvent, config: RunnableConfig) -> _Outcome:
+def cancelled(event: WorkflowEvent, cancel: Cancel) -> WorkflowResultEvent:
+    """The result of a request that was cancelled before its turn came."""
+    return result_of(event, cancelled_at(cancel), datetime.now(tz=UTC), time.perf_counter())
+
+
+async def _run_graph(graph: Graph, event: WorkflowEvent, config: RunnableConfig, supervision: Supervision) -> Outcome:
     if isinstance(graph.checkpointer, BaseCheckpointSaver):
-        return await _run_with_checkpoints(graph, event, config)
-    output = await graph.ainvoke(event.payload.data, config, output_keys=_output_keys(graph))
+        return await _run_with_checkpoints(graph, event, config, supervision)
+    if read_resume(event) is not None:
+        raise NotResumableError("The graph has no checkpointer, so no run of it waits for an answer")
+    if supervision.observer is not None:
+        supervision.observer.accepted(resumed=False)
+    output = await _invoke(graph, event.payload.data, config, supervision)
     if isinstance(output, dict) and output.get(_INTERRUPTS):
         raise NotResumableError(
             "The graph stopped to ask a question, and has no checkpointer to go on from: set WORKFLOW_WORKER_CHECKPOINTER"
         )
-    return _succeeded(output, usage=token_usage(output))
+    return succeeded(output, usage=token_usage(output))
 
 
-async def _run_with_checkpoints(graph: Graph, event: WorkflowEvent, config: RunnableConfig) -> _Outcome:
-    standing = await stand_of(graph, config, str(event.event_id))
-    snapshot = standing.snapshot
+async def _run_with_checkpoints(
+    graph: Graph, event: WorkflowEvent, config: RunnableConfig, supervision: Supervision
+) -> Outcome:
+    plan = await plan_of(graph, config, event)
+    standing, snapshot = plan.standing, plan.standing.snapshot
     earlier: object = None
     if standing.what_to_do is not WhatToDo.ANSWER:
         going_on = standing.what_to_do is WhatToDo.GO_ON
         earlier = None if going_on else snapshot.values
-        await graph.ainvoke(
-            None if going_on else event.payload.data,
+        if supervision.observer is not None:
+            supervision.observer.accepted(resumed=going_on or plan.goes_on)
+        await _invoke(
+            graph,
+            None if going_on else plan.given,
             config,
-            output_keys=_output_keys(graph),
+            supervision,
             durability="sync",  # each step is stored before the next begins, so that kill -9 loses no finished node
+            done=[task.id for task in snapshot.tasks if task.result is not None] if going_on or plan.goes_on else (),
         )
         snapshot = await graph.aget_state(config)
-    checkpoint_id = snapshot.config["configurable"].get("checkpoint_id")
-    usage = token_usage(snapshot.values, earlier)
     if is_finished(snapshot):
-        return _succeeded(_output_of(graph, snapshot.values), checkpoint_id=checkpoint_id, usage=usage)
-    return _interrupted(snapshot, checkpoint_id=checkpoint_id, usage=usage)
+        return finished(graph, snapshot, earlier)
+    return interrupted(snapshot, checkpoint_id=checkpoint_id_of(snapshot), usage=token_usage(snapshot.values, earlier))
 
 
-def _output_keys(graph: Graph) -> str | Sequence[str]:
-    """What to ask of a run: the graph's output, and what the result node recorded."""
-    output = graph.output_channels
-    if isinstance(output, str) or RESULT_CHANNEL not in graph.channels or RESULT_CHANNEL in output:
-        return output
-    return [*output, RESULT_CHANNEL]
-
-
-def _output_of(graph: Graph, values: object) -> object:
-    """The part of a checkpoint's values that a run would have returned."""
-    keys = _output_keys(graph)
-    if isinstance(keys, str):
-        # A graph over one channel has that channel's value for its values; a functional one with two has both.
-        return values.get(keys) if isinstance(values, dict) and graph.stream_channels_asis != keys else values
-    return {key: values[key] for key in keys if key in values} if isinstance(values, dict) else values
-
-
-def _succeeded(output: object, *, checkpoint_id: str | None = None, usage: dict[str, Any] | None) -> _Outcome:
-    recorded = output.get(RESULT_CHANNEL) if isinstance(output, dict) else None
-    return _Outcome(
-        ResultStatus.SUCCESS,
-        result=recorded if recorded is not None else to_plain_object(output),
-        checkpoint_id=checkpoint_id,
-        usage=usage,
+async def _invoke(
+    graph: Graph,
+    data: object,
+    config: RunnableConfig,
+    supervision: Supervision,
+    *,
+    durability: Durability | None = None,
+    done: Sequence[str] = (),
+) -> Any:
+    # A run whose checkpoints die with the process, or that has none, is not handed over: it would begin anew.
+    durable = isinstance(graph.checkpointer, BaseCheckpointSaver) and not isinstance(graph.checkpointer, InMemorySaver)
+    control = supervision.hand_over.control if durable else None
+    keys = output_keys(graph)
+    if supervision.observer is None:
+        return await graph.ainvoke(data, config, output_keys=keys, durability=durability, control=control)
+    return await run_observed(
+        graph,
+        data,
+        config,
+        supervision.observer,
+        output_keys=keys,
+        durability=durability,
+        control=control,
+        done=done,
     )
 
 
-def _interrupted(snapshot: StateSnapshot, *, checkpoint_id: str | None, usage: dict[str, Any] | None) -> _Outcome:
-    waiting = [task for task in snapshot.tasks if task.result is None] or list(snapshot.tasks)
-    interrupts: list[dict[str, Any]] = []
-    for task in waiting:
-        for interrupt in task.interrupts:
-            name = f"interrupts[{len(interrupts)}].value"
-            interrupts.append(
-                {"id": interrupt.id, "node": task.name, "value": to_plain_json(interrupt.value, name=name)}
-            )
-        if not task.interrupts:  # a breakpoint: no question, only a place
-            interrupts.append({"node": task.name})
-    nodes = ", ".join(dict.fromkeys(repr(task.name) for task in waiting))
-    return _Outcome(
-        ResultStatus.INTERRUPTED,
-        error=f"The run waits for an answer at node {nodes}",
-        interrupts=interrupts,
-        checkpoint_id=checkpoint_id,
-        usage=usage,
-    )
-
-
-def _refused(failure: WorkflowFailure) -> _Outcome:
+async def _stopped(graph: Graph, event: WorkflowEvent, config: RunnableConfig, cancel: Cancel) -> Outcome:
+    """The outcome of a request that was cancelled, before or in its run; a success where the run had come to its end."""
+    if not isinstance(graph.checkpointer, BaseCheckpointSaver):
+        return cancelled_at(cancel)
     try:
-        result = to_plain_object(failure.result)
-    except UnserializableError as error:
-        return _failed(error)
-    return _Outcome(ResultStatus.FAILURE, result=result, error=message_of(failure), detail=describe_error(failure))
-
-
-def _failed(error: Exception) -> _Outcome:
-    return _Outcome(ResultStatus.ERROR, error=message_of(error), detail=describe_error(error))
+        async with asyncio.timeout(_LOOK_UP_PATIENCE):
+            standing = await stand_of(graph, config, str(event.event_id))
+    except Exception:  # noqa: BLE001 - the run is stopped whether or not its checkpoint can be named
+        return cancelled_at(cancel)
+    if standing.what_to_do is WhatToDo.ANSWER and is_finished(standing.snapshot):
+        return finished(graph, standing.snapshot, None)
+    known = standing.what_to_do is not WhatToDo.RUN
+    return cancelled_at(cancel, checkpoint_id=checkpoint_id_of(standing.snapshot) if known else None)

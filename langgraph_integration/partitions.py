@@ -22,6 +22,7 @@ from aiokafka.errors import (
 )
 
 from langgraph_integration.commit_floor import CommitFloor
+from langgraph_integration.supervision import HandOver
 from workflow_events.transport import aio
 
 if TYPE_CHECKING:
@@ -45,15 +46,17 @@ class Delivery:
 
     Attributes:
         started: whether its turn has come; before that it can be handed back as if it had never been fetched.
+        hand_over: asks its run to stop after the superstep that it is in.
     """
 
-    __slots__ = ("held", "partition", "record", "started", "task")
+    __slots__ = ("hand_over", "held", "partition", "record", "started", "task")
 
     def __init__(self, record: ConsumerRecord, partition: TopicPartition, held: _Partition) -> None:
         self.record = record
         self.partition = partition
         self.held = held
         self.started = False
+        self.hand_over = HandOver()
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -183,6 +186,9 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
     async def release(self, deliveries: Iterable[Delivery], *, grace: float) -> int:
         """End the handling of messages: those not started at once, the others after ``grace`` seconds.
 
+        A run with lasting checkpoints is asked to stop after the superstep that it is in, which has the grace to end; what a
+        node has done is then stored, and its work is not done again. A run without may go on to its end.
+
         Returns:
             How many were cancelled, and so are handed back.
         """
@@ -191,6 +197,8 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         running = [task for task, delivery in tasks.items() if delivery.started]
         for task in waiting:
             task.cancel()
+        for task in running:
+            tasks[task].hand_over.ask()
         late: set[asyncio.Task[None]] = set()
         if running and grace > 0:
             _, late = await asyncio.wait(running, timeout=grace)

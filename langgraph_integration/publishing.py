@@ -44,8 +44,11 @@ class Publisher:
         self._producer = producer
         self._settings = settings
 
-    async def publish_result(self, result: WorkflowResultEvent, address: ReturnAddress | None = None) -> None:
+    async def publish_result(self, result: WorkflowResultEvent, address: ReturnAddress | None = None) -> int:
         """Publish a result to a return address, or to the results topic. One that is too large becomes an error result.
+
+        Returns:
+            The size of the published value, in bytes.
 
         Raises:
             UndeliverableError: the address cannot be published to.
@@ -55,14 +58,17 @@ class Publisher:
         try:
             self._check(target)
             try:
-                await self._send(result_message(result, topic=target.topic, partition=target.partition))
+                message = result_message(result, topic=target.topic, partition=target.partition)
+                await self._send(message)
             except MessageTooLargeError as error:
                 short = shortened(result, error)
-                await self._send(result_message(short, topic=target.topic, partition=target.partition))
+                message = result_message(short, topic=target.topic, partition=target.partition)
+                await self._send(message)
         except TransportError as error:
             if target.topic == self._settings.workflow_results_topic and target.partition is None:
                 raise
             raise UndeliverableError(f"The result cannot get to its return address {target}: {error}") from error
+        return len(message.value)
 
     async def publish_dead_letter(self, letter: OutgoingMessage) -> bool:
         """Publish a dead letter; False, and an error in the log, where its topic cannot be published to."""

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 
+from langgraph_integration.cancellations import Cancellation, Cancellations
 from langgraph_integration.dead_letters import answer_to_invalid, dead_letter
-from langgraph_integration.execution import GraphRunner, thread_of
+from langgraph_integration.execution import GraphRunner, HandedOverError, cancelled, thread_of
 from langgraph_integration.publishing import Publisher, UndeliverableError
+from langgraph_integration.recent_answers import RecentAnswers
+from langgraph_integration.resuming import REQUESTS
+from langgraph_integration.supervision import HandOver, Supervision
 from langgraph_integration.thread_lanes import ThreadLanes
 from workflow_events.errors import InvalidEventError
-from workflow_events.events import EventType, WorkflowEvent, WorkflowResultEvent
 from workflow_events.wire import decode_event, return_address_in
 
 if TYPE_CHECKING:
     from aiokafka.structs import ConsumerRecord
 
+    from langgraph_integration.progress import Progress
+    from workflow_events.events import WorkflowEvent, WorkflowResultEvent
     from workflow_events.settings import KafkaSettings
 
 __all__ = ["RequestHandler"]
@@ -34,25 +40,45 @@ class RequestHandler:
         runner: runs the graphs.
         publisher: publishes the answers.
         settings: name the dead-letter topic.
-        concurrency: runs at the same time. Those of one thread come one after another, in the order of their messages.
+        concurrency: runs at the same time. Those of one thread come one after another, in the order of their messages; so
+            do those of one correlation id, whatever threads they name.
+        cancellations: what is to be stopped.
+        progress: tells of the runs; None: nobody does.
     """
 
-    def __init__(self, runner: GraphRunner, publisher: Publisher, settings: KafkaSettings, *, concurrency: int) -> None:
+    def __init__(
+        self,
+        runner: GraphRunner,
+        publisher: Publisher,
+        settings: KafkaSettings,
+        *,
+        concurrency: int,
+        cancellations: Cancellations | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         self._runner = runner
         self._publisher = publisher
         self._settings = settings
+        self._cancellations = Cancellations() if cancellations is None else cancellations
+        self._progress = progress
+        self._answered = RecentAnswers()
+        # A request's own lane is entered before its thread's, so that none waits in a ring.
+        self._requests = ThreadLanes()
         self._lanes = ThreadLanes()
         self._slots = asyncio.Semaphore(concurrency)
 
-    async def handle(self, record: ConsumerRecord, on_start: Callable[[], None]) -> None:
+    async def handle(
+        self, record: ConsumerRecord, on_start: Callable[[], None], hand_over: HandOver | None = None
+    ) -> None:
         """Process a message, in a task of its own.
 
         When this returns, its result is stored by all in-sync replicas, or it needs none.
 
-        A cancellation leaves the request unanswered, to be delivered again.
+        A cancellation of this task, or a hand-over, leaves the request unanswered, to be delivered again.
 
         Args:
             on_start: called when its turn has come; until then nothing of it has been done.
+            hand_over: asks its run to stop after the superstep that it is in.
 
         Raises:
             TransportError: the result can be published nowhere, and waiting will not help.
@@ -63,14 +89,44 @@ class RequestHandler:
             on_start()
             await self._refuse(record, str(error))
             return
-        if event.event_type != EventType.WORKFLOW_TRIGGERED:
+        if event.event_type not in REQUESTS:
             return
-        async with self._lanes.turn(thread_of(event)), self._slots:
+        # The task's context is its own, so this needs no undoing.
+        structlog.contextvars.bind_contextvars(correlation_id=str(event.event_id), workflow_id=event.workflow_id)
+        with self._cancellations.watching(event) as cancellation:
+            try:
+                async with self._turn(event, cancellation):
+                    on_start()
+                    result = await self._run(event, cancellation, hand_over or HandOver())
+                    cancellation.end()
+                    await self._answer(record, event, result)
+                    return
+            except HandedOverError as error:
+                log.info("Request %s is handed over at its checkpoint", event.event_id)
+                raise asyncio.CancelledError(str(error)) from error
+            except asyncio.CancelledError:
+                if not cancellation.absorbed() or cancellation.asked is None:
+                    raise
             on_start()
-            # The task's context is its own, so this needs no undoing.
-            structlog.contextvars.bind_contextvars(correlation_id=str(event.event_id), workflow_id=event.workflow_id)
-            result = await self._runner.answer(event)
-            await self._answer(record, event, result)
+            # Its turn had not come.
+            await self._answer(record, event, cancelled(event, cancellation.asked))
+
+    @asynccontextmanager
+    async def _turn(self, event: WorkflowEvent, cancellation: Cancellation) -> AsyncIterator[None]:
+        if cancellation.asked is not None:
+            yield  # nothing will run, so there is nothing to wait for
+            return
+        async with self._requests.turn(str(event.event_id)), self._lanes.turn(thread_of(event)), self._slots:
+            yield
+
+    async def _run(self, event: WorkflowEvent, cancellation: Cancellation, hand_over: HandOver) -> WorkflowResultEvent:
+        again = self._answered.to(event)
+        if again is not None:
+            return again
+        if self._progress is None:
+            return await self._runner.answer(event, Supervision(None, cancellation, hand_over))
+        with self._progress.of(event) as observer:
+            return await self._runner.answer(event, Supervision(observer, cancellation, hand_over))
 
     async def _answer(self, record: ConsumerRecord, event: WorkflowEvent, result: WorkflowResultEvent) -> None:
         detail = result.error_detail
@@ -86,9 +142,11 @@ class RequestHandler:
             },
         )
         try:
-            await self._publisher.publish_result(result, return_address_in(record.headers))
+            size = await self._publisher.publish_result(result, return_address_in(record.headers))
         except UndeliverableError as error:
             await self._bury(record, str(error))
+        else:
+            self._answered.keep(result, size)
 
     async def _refuse(self, record: ConsumerRecord, reason: str) -> None:
         await self._bury(record, reason)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 
+from langgraph_integration.cancellations import Cancellations
 from langgraph_integration.checkpointers import open_checkpointer
+from langgraph_integration.control_reader import ControlReader
 from langgraph_integration.execution import GraphRunner
 from langgraph_integration.graph_registry import GraphRegistry
 from langgraph_integration.health import HealthEndpoint
 from langgraph_integration.partitions import HeldPartitions
+from langgraph_integration.progress import Progress
 from langgraph_integration.publishing import Publisher
 from langgraph_integration.request_handling import RequestHandler
 from langgraph_integration.signals import on_stop_signals
@@ -43,6 +46,7 @@ _TOUCH_INTERVAL = 60.0  # while full: far below the poll interval after which ai
 _MAX_POLL_INTERVAL = 300.0
 _REJOIN_MARGIN = 15.0  # beyond the time that leaving partitions takes, to rejoin the group
 _STOP_PATIENCE = 5.0
+_CATCH_UP_PATIENCE = 10.0  # for what the control topic holds when the worker starts
 _NOWHERE = TopicPartition("", 0)
 
 
@@ -92,6 +96,12 @@ class WorkflowWorker:
         )
         # As many again as can run wait in hand, so that a slot which becomes free is filled at once.
         self._most_in_hand = 2 * self.worker_settings.concurrency
+        self.progress = (
+            Progress(self.settings, heartbeat_interval=self.worker_settings.heartbeat_interval)
+            if self.worker_settings.progress
+            else None
+        )
+        """Tells the progress topic what runs do; None where ``worker_settings.progress`` is off."""
         self.health = HealthEndpoint(self._held, self.worker_settings)
 
     async def run(self, *, handle_signals: bool = True) -> None:
@@ -116,7 +126,7 @@ class WorkflowWorker:
             log.info("Worker stopped")
 
     def stop(self) -> None:
-        """Fetch no more; let runs end for ``drain_timeout``, then hand back what is left. A second call skips the wait."""
+        """Fetch no more; let steps end for ``drain_timeout``, then hand back what is left. A second call skips the wait."""
         if self.stopping.is_set():
             self._hurry.set()
         self.stopping.set()
@@ -147,7 +157,18 @@ class WorkflowWorker:
         stack.push_async_callback(producer.stop)
         runner = GraphRunner(graphs.choose, run_timeout=options.run_timeout, recursion_limit=options.recursion_limit)
         publisher = Publisher(producer, self.settings)
-        handler = RequestHandler(runner, publisher, self.settings, concurrency=options.concurrency)
+        if self.progress is not None:
+            await stack.enter_async_context(self.progress.telling())
+        cancellations = Cancellations()
+        await self._hear_cancels(stack, cancellations)
+        handler = RequestHandler(
+            runner,
+            publisher,
+            self.settings,
+            concurrency=options.concurrency,
+            cancellations=cancellations,
+            progress=self.progress,
+        )
         consumer = await aio.start_consumer(
             self.settings,
             self.settings.workflow_events_topic,
@@ -171,6 +192,16 @@ class WorkflowWorker:
             self.settings.bootstrap_servers,
         )
         return handler, consumer
+
+    async def _hear_cancels(self, stack: AsyncExitStack, cancellations: Cancellations) -> None:
+        """Read the control topic from here on; returns once what was there is read, or has had its time to be."""
+        look_back = self.worker_settings.cancel_look_back
+        reader = ControlReader(self.settings, look_back=look_back, on_cancel=cancellations.add)
+        hearing = asyncio.create_task(reader.run())
+        stack.push_async_callback(_ended, hearing)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CATCH_UP_PATIENCE):
+                await reader.caught_up.wait()
 
     async def _work(self, handler: RequestHandler, consumer: AIOKafkaConsumer) -> None:
         with first_error():
@@ -201,7 +232,7 @@ class WorkflowWorker:
                 for record in records:
                     delivery = held.take(partition, record)
                     if delivery is not None:
-                        task = tasks.create_task(handler.handle(record, delivery.start))
+                        task = tasks.create_task(handler.handle(record, delivery.start, delivery.hand_over))
                         delivery.task = task
                         task.add_done_callback(partial(held.settle, delivery))
 
@@ -258,6 +289,13 @@ class WorkflowWorker:
                 await self._held.commit()
         except (CommitFailedError, WorkflowEventsError, TimeoutError) as error:
             log.warning("The last offsets are not committed, so their results will be published again: %s", error)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("Cancels were no longer heard", exc_info=error)
 
 
 def _ms(seconds: float) -> int:

@@ -79,6 +79,19 @@ class WorkerSettings(BaseSettings):
         description="Ended requests of one partition that may wait for an earlier one before the partition pauses; so "
         "many results, at most, are published again after a crash.",
     )
+    progress: bool = Field(
+        default=True,
+        description="Whether to tell the progress topic what runs do: accepted, nodes, the graph's own stream, heartbeats.",
+    )
+    heartbeat_interval: float = Field(
+        default=5.0, ge=0.1, le=3600, description="Seconds between two heartbeats of a run on the progress topic."
+    )
+    cancel_look_back: float = Field(
+        default=3600.0,
+        ge=0,
+        le=604_800,
+        description="How far back a worker that starts reads cancels, in seconds: for those whose request comes later.",
+    )
     health_host: str = Field(default="127.0.0.1", description="Address of the health endpoint.")
     health_port: int | None = Field(
         default=None, ge=0, le=65535, description="Port of the health endpoint; absent: none; 0: any free one."

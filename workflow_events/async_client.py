@@ -24,11 +24,12 @@ from workflow_events.transport.faults import undelivered
 from workflow_events.transport.outbox import Outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
     from types import TracebackType
 
-    from workflow_events.events import WorkflowResultEvent
+    from workflow_events.events import WorkflowEvent, WorkflowResultEvent
     from workflow_events.pending import PendingRequest
+    from workflow_events.replies.expectation import Expectation
     from workflow_events.replies.gathering import WaitFor
     from workflow_events.wire import OutgoingMessage
 
@@ -115,12 +116,26 @@ class AsyncWorkflowClient:
         await self._publish(prepared.message, timeout)
         return prepared.pending
 
-    async def wait(self, pending: PendingRequest) -> WorkflowResultEvent:
+    async def wait(
+        self,
+        pending: PendingRequest,
+        *,
+        accepted_timeout: float | None = None,
+        heartbeat_timeout: float | None = None,
+    ) -> WorkflowResultEvent:
         """The result of a request, from this or any other process. Its status may be any: ``raise_for_status()`` judges.
+
+        Args:
+            accepted_timeout: seconds from now, in place of the request's own; see
+                :class:`~workflow_events.requests.RequestOptions`.
+            heartbeat_timeout: seconds, likewise.
 
         Raises:
             ResultTimeoutError: none by the request's deadline.
+            NotAcceptedError: no worker took the request in time; only with an ``accepted_timeout``.
+            WorkerSilentError: the worker that took it went silent; only with a ``heartbeat_timeout``.
         """
+        pending = pending.with_clocks(accepted_timeout=accepted_timeout, heartbeat_timeout=heartbeat_timeout)
         if pending.reply_topic == self.settings.workflow_results_topic:
             return (await self._opened.wait(pending)).event
         async with ReplyReader.lease(self.settings, pending.reply_topic) as reader:
@@ -141,6 +156,8 @@ class AsyncWorkflowClient:
         """
         message, pending, key = self._prepare(workflow_id, data, timeout, options)
         with self._opened.expect(pending, key) as expected:
+            if pending.clocked:
+                return await self._request_with_clocks(expected, message, timeout)
             # Its reply says that it was stored: only a failure needs to be told besides.
             posted = await self._posting.post(message, expected.fail, timeout)
             # Who waits keeps no message: with its headers it is a dozen objects for the garbage collector to visit.
@@ -197,18 +214,46 @@ class AsyncWorkflowClient:
                 stack.callback(posted.withdraw)
             # As in request(): who waits keeps no message.
             prepared.clear()
-            replies = await gather_replies(
-                expected, wait_for, return_partial_on_timeout=return_partial_on_timeout, on_progress=on_progress
-            )
+            async with contextlib.AsyncExitStack() as clocks:
+                if expected and expected[0].pending.clocked:
+                    from workflow_events.progress.ending_early import clocks_running  # noqa: PLC0415 - few have clocks
+
+                    await clocks.enter_async_context(clocks_running(self._opened, expected))
+                replies = await gather_replies(
+                    expected, wait_for, return_partial_on_timeout=return_partial_on_timeout, on_progress=on_progress
+                )
         return [reply.event if reply is not None else None for reply in replies]
 
-    async def cancel(self, pending: PendingRequest) -> None:
+    async def progress(self, pending: PendingRequest) -> AsyncGenerator[WorkflowEvent]:
+        """What is heard of a request's run: accepted, nodes, the graph's own events, heartbeats.
+
+        ::
+
+            async for event in client.progress(pending):
+                print(event.event_type, event.payload.data)
+
+        From the request's begin on, in order; it ends when the result is there (:meth:`wait` gives it) or the deadline has
+        come.
+
+        Raises:
+            TransportError: the progress topic is missing or may not be read.
+        """
+        from workflow_events.progress.following import follow  # noqa: PLC0415 - few follow
+
+        async with self._reader_of(pending) as reader:
+            async for event in follow(reader, pending):
+                yield event
+
+    async def cancel(self, pending: PendingRequest, reason: str | None = None) -> None:
         """Ask whichever worker has the run to stop it. Returns when the broker has the wish, not when the run has ended.
+
+        Args:
+            reason: for the logs and the result of the run.
 
         Raises:
             TransportError: the wish could not be published.
         """
-        message = cancel_message(self.settings, pending, source=self.source)
+        message = cancel_message(self.settings, pending, source=self.source, reason=reason)
         await self._publish(message, self.settings.request_timeout)
 
     def _prepare(
@@ -225,6 +270,30 @@ class AsyncWorkflowClient:
             reply_partition=self.reply_partition,
             **options,
         )
+
+    async def _request_with_clocks(
+        self, expected: Expectation, message: OutgoingMessage, timeout: float
+    ) -> WorkflowResultEvent:
+        from workflow_events.progress.ending_early import clocks_running  # noqa: PLC0415 - few have clocks
+
+        async with clocks_running(self._opened, [expected], published=False):
+            posted = await self._posting.post(message, expected.fail, timeout)
+            try:
+                return (await expected.reply()).event
+            except ResultTimeoutError as error:
+                if posted.confirmed:
+                    raise
+                raise undelivered(self.settings, self.settings.workflow_events_topic, timeout) from error
+            finally:
+                posted.withdraw()
+
+    @contextlib.asynccontextmanager
+    async def _reader_of(self, pending: PendingRequest) -> AsyncIterator[ReplyReader]:
+        if pending.reply_topic == self.settings.workflow_results_topic:
+            yield self._opened
+            return
+        async with ReplyReader.lease(self.settings, pending.reply_topic) as reader:
+            yield reader
 
     async def _publish(self, message: OutgoingMessage, timeout: float) -> None:
         await aio.send(self._started, message, timeout)

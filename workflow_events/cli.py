@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from workflow_events.client import WorkflowClient
     from workflow_events.events import WorkflowResultEvent
     from workflow_events.pending import PendingRequest
     from workflow_events.settings import KafkaSettings
@@ -49,6 +50,24 @@ DataText = Annotated[
     str, typer.Option("--data", "-d", help="The graph's input: a JSON object, @FILE, or - for standard input.")
 ]
 Timeout = Annotated[float, typer.Option(help="Seconds until the request's deadline.", min=0.001)]
+
+AcceptedTimeout = Annotated[
+    float | None,
+    typer.Option(help="Seconds within which a worker must have taken the request.", min=0.001, show_default=False),
+]
+HeartbeatTimeout = Annotated[
+    float | None,
+    typer.Option(help="Seconds for which the worker that took it may be silent.", min=0.001, show_default=False),
+]
+ShowProgress = Annotated[
+    bool | None,
+    typer.Option(
+        "--progress/--no-progress",
+        help="Show the run's progress on standard error. Default: where that is a terminal.",
+        show_default=False,
+    ),
+]
+PendingText = Annotated[str, typer.Argument(help="A pending request: its JSON, @FILE, or - for standard input.")]
 
 
 @app.callback()
@@ -136,6 +155,9 @@ def request(
     wait: Annotated[
         bool, typer.Option(help="Wait for the result; else print the pending request, which `wait` takes.")
     ] = True,
+    accepted_timeout: AcceptedTimeout = None,
+    heartbeat_timeout: HeartbeatTimeout = None,
+    progress: ShowProgress = None,
     bootstrap_servers: Servers = None,
 ) -> None:
     """Ask a workflow to run, and print its result as JSON; exit code 1 where that is not a success."""
@@ -145,17 +167,28 @@ def request(
 
         with WorkflowClient(_settings(bootstrap_servers)) as client:
             pending = client.submit(
-                workflow_id, values, timeout=timeout, graph=graph, thread_id=thread_id, workflow_run_id=run_id
+                workflow_id,
+                values,
+                timeout=timeout,
+                graph=graph,
+                thread_id=thread_id,
+                workflow_run_id=run_id,
+                accepted_timeout=accepted_timeout,
+                heartbeat_timeout=heartbeat_timeout,
             )
             if wait:
-                _print_result(client.wait(pending))
+                _print_result(_wait(client, pending, show=progress))
             else:
                 _print_pending(pending)
 
 
 @app.command("wait")
 def wait_for(
-    pending: Annotated[str, typer.Argument(help="A pending request: its JSON, @FILE, or - for standard input.")],
+    pending: PendingText,
+    *,
+    accepted_timeout: AcceptedTimeout = None,
+    heartbeat_timeout: HeartbeatTimeout = None,
+    progress: ShowProgress = None,
     bootstrap_servers: Servers = None,
 ) -> None:
     """Wait for the result of a request that was made before, by any process, and print it as JSON."""
@@ -164,9 +197,38 @@ def wait_for(
         from workflow_events.client import WorkflowClient  # noqa: PLC0415 - see the module's docstring
         from workflow_events.pending import PendingRequest  # noqa: PLC0415
 
+        request = PendingRequest.from_json(values).with_clocks(
+            accepted_timeout=accepted_timeout, heartbeat_timeout=heartbeat_timeout
+        )
+        with WorkflowClient(_settings(bootstrap_servers)) as client:
+            _print_result(_wait(client, request, show=progress))
+
+
+@app.command()
+def cancel(
+    pending: PendingText,
+    reason: Annotated[str | None, typer.Option(help="Why, for the logs and the result.", show_default=False)] = None,
+    bootstrap_servers: Servers = None,
+) -> None:
+    """Ask whichever worker has a request's run to stop it. Its waiters then get a result of status cancelled."""
+    values = _json_object(pending, "PENDING")
+    with _errors_in_words():
+        from workflow_events.client import WorkflowClient  # noqa: PLC0415 - see the module's docstring
+        from workflow_events.pending import PendingRequest  # noqa: PLC0415
+
         request = PendingRequest.from_json(values)
         with WorkflowClient(_settings(bootstrap_servers)) as client:
-            _print_result(client.wait(request))
+            client.cancel(request, reason)
+        typer.echo(f"Asked to cancel request {request.correlation_id}.", err=True)
+
+
+def _wait(client: WorkflowClient, pending: PendingRequest, *, show: bool | None) -> WorkflowResultEvent:
+    if not (sys.stderr.isatty() if show is None else show):
+        return client.wait(pending)
+    from workflow_events.cli_progress import ProgressView  # noqa: PLC0415 - see the module's docstring
+
+    with ProgressView() as view:
+        return client.wait(pending, on_progress=view.show)
 
 
 def _settings(bootstrap_servers: str | None) -> KafkaSettings:

@@ -20,15 +20,16 @@ from workflow_events.requests import (
     prepare_request,
 )
 from workflow_events.settings import KafkaSettings
-from workflow_events.transport import blocking
+from workflow_events.transport.shared_producer import SharedProducer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
     from uuid import UUID
 
-    from workflow_events.events import WorkflowResultEvent
+    from workflow_events.events import WorkflowEvent, WorkflowResultEvent
     from workflow_events.pending import PendingRequest
+    from workflow_events.progress.listening import LoopThread
     from workflow_events.replies.cursor import Cursor
     from workflow_events.replies.gathering import WaitFor
     from workflow_events.wire import OutgoingMessage
@@ -65,7 +66,8 @@ class WorkflowClient:
         self.source = source
         self.reply_partition = reply_partition
         self._lock = threading.Lock()
-        self._producer: blocking.Producer | None = None
+        self._producer = SharedProducer(self.settings)
+        self._listening: LoopThread | None = None
         self._readers: dict[tuple[str, int | None], SyncReplyReader] = {}
 
     def __enter__(self) -> Self:
@@ -79,10 +81,8 @@ class WorkflowClient:
     def close(self) -> None:
         """Close the connections. The client may be used again, and then connects anew."""
         with self._lock:
-            producer, self._producer = self._producer, None
             readers, self._readers = list(self._readers.values()), {}
-        if producer is not None:
-            producer.close(timeout=self.settings.request_timeout)
+        self._producer.close(self.settings.request_timeout)
         for reader in readers:
             reader.close()
 
@@ -106,18 +106,40 @@ class WorkflowClient:
             InvalidEventError: an argument does not fit the event.
             TransportError: the request could not be published; where the error is a ``DeliveryError`` it may have been.
         """
-        cursor = self._reader(self.settings.workflow_results_topic).end_cursor()
+        cursor = self._reader(self.settings.workflow_results_topic).end_cursor(timeout)
         prepared = self._prepare(workflow_id, data, cursor, timeout, options)
         self._publish([prepared.message], timeout)
         return prepared.pending
 
-    def wait(self, pending: PendingRequest) -> WorkflowResultEvent:
+    def wait(
+        self,
+        pending: PendingRequest,
+        *,
+        accepted_timeout: float | None = None,
+        heartbeat_timeout: float | None = None,
+        on_progress: Callable[[WorkflowEvent], None] | None = None,
+    ) -> WorkflowResultEvent:
         """The result of a request, from this or any other process. Its status may be any: ``raise_for_status()`` judges.
+
+        Args:
+            accepted_timeout: seconds from now, in place of the request's own; see
+                :class:`~workflow_events.requests.RequestOptions`.
+            heartbeat_timeout: seconds, likewise.
+            on_progress: called in this thread with each event of the run, from its begin on: accepted, nodes, the graph's
+                own events, heartbeats.
 
         Raises:
             ResultTimeoutError: none by the request's deadline.
+            NotAcceptedError: no worker took the request in time; only with an ``accepted_timeout``.
+            WorkerSilentError: the worker that took it went silent; only with a ``heartbeat_timeout``.
         """
-        return self._reader(pending.reply_topic, pending.reply_partition).wait(pending).event
+        pending = pending.with_clocks(accepted_timeout=accepted_timeout, heartbeat_timeout=heartbeat_timeout)
+        reader = self._reader(pending.reply_topic, pending.reply_partition)
+        if on_progress is None and not pending.clocked:
+            return reader.wait(pending).event
+        from workflow_events.progress.sync_waiting import wait_listening  # noqa: PLC0415 - few listen
+
+        return wait_listening(reader, pending, self._thread(), on_progress).event
 
     def request(
         self,
@@ -205,7 +227,7 @@ class WorkflowClient:
         if not data:
             return []
         options["workflow_run_id"] = options.get("workflow_run_id") or str(new_event_id())
-        cursor = self._reader(self.settings.workflow_results_topic).end_cursor()
+        cursor = self._reader(self.settings.workflow_results_topic).end_cursor(timeout)
         now = datetime.now(tz=UTC)
         prepared: list[PreparedRequest] = []
         for index, (one, correlation_id) in enumerate(zip(data, ids, strict=True)):
@@ -244,19 +266,28 @@ class WorkflowClient:
         if not requests:
             return []
         reader = self._reader_for(requests)
-        collect_replies(gathering, reader, requests, on_progress)
+        ran_out = None
+        if any(request.clocked for request in requests):
+            from workflow_events.progress.sync_waiting import collect_listening  # noqa: PLC0415 - few have clocks
+
+            ran_out = collect_listening(gathering, reader, requests, self._thread(), on_progress)
+        else:
+            collect_replies(gathering, reader, requests, on_progress)
         if not gathering.done and not return_partial_on_timeout:
             read_to, cause = reader.progress()
-            raise gathering.timed_out(requests, read_to=read_to, cause=cause)
+            raise gathering.timed_out(requests, read_to=read_to, cause=cause) from ran_out
         return gathering.events
 
-    def cancel(self, pending: PendingRequest) -> None:
+    def cancel(self, pending: PendingRequest, reason: str | None = None) -> None:
         """Ask whichever worker has the run to stop it. Returns when the broker has the wish, not when the run has ended.
+
+        Args:
+            reason: for the logs and the result of the run.
 
         Raises:
             TransportError: the wish could not be published.
         """
-        message = cancel_message(self.settings, pending, source=self.source)
+        message = cancel_message(self.settings, pending, source=self.source, reason=reason)
         self._publish([message], self.settings.request_timeout)
 
     def _prepare(
@@ -281,11 +312,14 @@ class WorkflowClient:
         )
 
     def _publish(self, messages: Sequence[OutgoingMessage], timeout: float) -> None:
+        self._producer.publish(messages, timeout)
+
+    def _thread(self) -> LoopThread:
+        from workflow_events.progress.listening import LoopThread  # noqa: PLC0415 - few listen
+
         with self._lock:
-            if self._producer is None:
-                self._producer = blocking.new_producer(self.settings)
-            producer = self._producer
-        blocking.send_all(producer, messages, timeout)
+            self._listening = self._listening or LoopThread()
+            return self._listening
 
     def _reader_for(self, requests: Sequence[PendingRequest]) -> SyncReplyReader:
         """The reader of all partitions in which these are answered."""

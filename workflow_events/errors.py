@@ -12,7 +12,9 @@
     │   ├── MessageTooLargeError
     │   └── DeliveryError
     ├── ResultTimeoutError (TimeoutError)     .pending  .read_to
-    │   └── GatherTimeoutError                .missing  .results
+    │   ├── GatherTimeoutError                .missing  .results
+    │   ├── NotAcceptedError                  .group  nobody took it within accepted_timeout
+    │   └── WorkerSilentError                 .worker  .last_event  .silent_for
     ├── ResultUnavailableError
     └── WorkflowResultError                   .event  .error_type  .error_message  .retryable
         ├── WorkflowFailedError               status "failure": it ran and says no
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from workflow_events.events import WorkflowResultEvent
     from workflow_events.pending import PendingRequest
+    from workflow_events.progress.group_report import GroupReport
 
 __all__ = [
     "AccessDeniedError",
@@ -43,10 +46,12 @@ __all__ = [
     "GatherTimeoutError",
     "InvalidEventError",
     "MessageTooLargeError",
+    "NotAcceptedError",
     "ResultTimeoutError",
     "ResultUnavailableError",
     "TopicNotFoundError",
     "TransportError",
+    "WorkerSilentError",
     "WorkflowCancelledError",
     "WorkflowErroredError",
     "WorkflowEventsError",
@@ -174,6 +179,97 @@ class GatherTimeoutError(ResultTimeoutError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild_gather_timeout, (self.missing, self.results, self.read_to, self.cause))
+
+
+class NotAcceptedError(ResultTimeoutError):
+    """No worker took the request within its ``accepted_timeout``.
+
+    Attributes:
+        group: what the brokers tell of the workers' consumer group; None where they were not asked.
+        unheard: why this side could not hear whether a worker took it; None where it could.
+    """
+
+    def __init__(
+        self, pending: PendingRequest, *, group: GroupReport | None = None, unheard: str | None = None
+    ) -> None:
+        self.group = group
+        self.unheard = unheard
+        super().__init__(pending)
+
+    def _describe(self) -> str:
+        by = f" by {self.pending.accepted_by.isoformat()}" if self.pending.accepted_by else ""
+        if self.unheard:
+            return (
+                f"Whether a worker took {_named(self.pending)}{by} is not known: {self.unheard.rstrip('.')}. The clock "
+                "accepted_timeout needs the progress topic; make it readable, or ask without that clock."
+            )
+        about = f"No worker took {_named(self.pending)}{by}."
+        return about if self.group is None else f"{about} {self.group.describe()}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_not_accepted, (self.pending, self.group, self.unheard))
+
+
+class WorkerSilentError(ResultTimeoutError):
+    """A worker took the request and has not been heard for ``heartbeat_timeout``.
+
+    Attributes:
+        worker: the worker process's id, where it gave one.
+        last_event: what was heard last, such as ``"workflow.heartbeat in node 'plan'"``; None: nothing.
+        silent_for: seconds since then.
+        unheard: why this side could not hear the worker; None where it could.
+    """
+
+    def __init__(
+        self,
+        pending: PendingRequest,
+        *,
+        worker: str | None = None,
+        last_event: str | None = None,
+        silent_for: float = 0.0,
+        unheard: str | None = None,
+    ) -> None:
+        self.worker = worker
+        self.last_event = last_event
+        self.silent_for = silent_for
+        self.unheard = unheard
+        super().__init__(pending)
+
+    def _describe(self) -> str:
+        if self.unheard:
+            return (
+                f"Whether a worker still runs {_named(self.pending)} is not known: {self.unheard.rstrip('.')}. The clock "
+                "heartbeat_timeout needs the progress topic; make it readable, or ask without that clock."
+            )
+        return (
+            f"Worker {self.worker or 'of no name'} took {_named(self.pending)} and has not been heard for "
+            f"{self.silent_for:.1f} s; the last was {self.last_event or 'nothing'}. It is dead, frozen or cut off from the "
+            "brokers. Check its process and its logs; a restarted worker goes on with the request, and it can be waited "
+            "for again."
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (
+            _rebuild_worker_silent,
+            (self.pending, self.worker, self.last_event, self.silent_for, self.unheard),
+        )
+
+
+def _named(pending: PendingRequest) -> str:
+    return (
+        f"request {pending.correlation_id} (workflow {pending.workflow_id!r}, run {pending.workflow_run_id!r}, attempt "
+        f"{pending.attempt})"
+    )
+
+
+def _rebuild_not_accepted(pending: PendingRequest, group: GroupReport | None, unheard: str | None) -> NotAcceptedError:
+    return NotAcceptedError(pending, group=group, unheard=unheard)
+
+
+def _rebuild_worker_silent(
+    pending: PendingRequest, worker: str | None, last_event: str | None, silent_for: float, unheard: str | None
+) -> WorkerSilentError:
+    return WorkerSilentError(pending, worker=worker, last_event=last_event, silent_for=silent_for, unheard=unheard)
 
 
 def _rebuild_gather_timeout(

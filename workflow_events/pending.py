@@ -7,7 +7,8 @@ group's committed offset).
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import math
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -16,7 +17,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from workflow_events.errors import InvalidEventError
 from workflow_events.validation import explain
 
-__all__ = ["PendingRequest"]
+__all__ = ["PendingRequest", "clock_fields"]
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class PendingRequest(BaseModel):
@@ -30,6 +34,9 @@ class PendingRequest(BaseModel):
             named did not exist then, and is read from its start.
         deadline: absolute; the wait ends there.
         thread_id: the LangGraph thread, where the request named one.
+        accepted_timeout: seconds from the publish within which a worker must have taken the request; None: no such clock.
+        accepted_by: the same as an absolute time, which holds for whoever takes up the wait.
+        heartbeat_timeout: seconds for which the worker that took it may be silent; None: no such clock.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -43,6 +50,9 @@ class PendingRequest(BaseModel):
     reply_cursor: dict[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
     deadline: AwareDatetime
     thread_id: str | None = None
+    accepted_timeout: Seconds | None = None
+    accepted_by: AwareDatetime | None = None
+    heartbeat_timeout: Seconds | None = None
 
     def to_json(self) -> dict[str, Any]:
         """This request as a JSON-ready dict; :meth:`from_json` takes it back."""
@@ -65,3 +75,55 @@ class PendingRequest(BaseModel):
     def remaining(self, now: datetime | None = None) -> float:
         """Seconds until the deadline; negative after it."""
         return (self.deadline - (now or datetime.now(tz=UTC))).total_seconds()
+
+    @property
+    def clocked(self) -> bool:
+        """Whether the wait may end before its deadline, because no worker took the request or one went silent."""
+        return self.accepted_by is not None or self.heartbeat_timeout is not None
+
+    def until_accepted_by(self, now: datetime | None = None) -> float | None:
+        """Seconds within which a worker must have taken the request, negative after that; None: no such clock."""
+        if self.accepted_by is None:
+            return None
+        return (self.accepted_by - (now or datetime.now(tz=UTC))).total_seconds()
+
+    def with_clocks(
+        self,
+        *,
+        accepted_timeout: float | None = None,
+        heartbeat_timeout: float | None = None,
+        now: datetime | None = None,
+    ) -> Self:
+        """A copy with other clocks; None leaves a clock as it is.
+
+        Args:
+            accepted_timeout: seconds from now.
+            heartbeat_timeout: seconds.
+            now: the clock, for tests.
+
+        Raises:
+            InvalidEventError: a time-out is not above 0.
+        """
+        if accepted_timeout is None and heartbeat_timeout is None:
+            return self
+        begun = now or datetime.now(tz=UTC)
+        changes = clock_fields(begun, accepted_timeout=accepted_timeout, heartbeat_timeout=heartbeat_timeout)
+        return self.model_copy(update=changes)
+
+
+def clock_fields(begun: datetime, *, accepted_timeout: float | None, heartbeat_timeout: float | None) -> dict[str, Any]:
+    """The fields of a pending request that hold its clocks; only those that are asked for.
+
+    Raises:
+        InvalidEventError: a time-out is not above 0.
+    """
+    fields: dict[str, Any] = {}
+    for name, seconds in (("accepted_timeout", accepted_timeout), ("heartbeat_timeout", heartbeat_timeout)):
+        if seconds is None:
+            continue
+        if not 0 < seconds < math.inf:
+            raise InvalidEventError(f"{name} is a number of seconds above 0, not {seconds!r}.")
+        fields[name] = seconds
+    if accepted_timeout is not None:
+        fields["accepted_by"] = begun + timedelta(seconds=accepted_timeout)
+    return fields

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
-from workflow_events.errors import (
-    AccessDeniedError,
-    BrokerUnavailableError,
-    DeliveryError,
-    InvalidEventError,
-    TransportError,
-)
+from workflow_events.errors import BrokerUnavailableError, DeliveryError, InvalidEventError
 from workflow_events.events import (
     EventSource,
     EventType,
@@ -25,10 +17,8 @@ from workflow_events.events import (
     WorkflowEventPayload,
     WorkflowResultEvent,
 )
-from workflow_events.retry import transport_retrying
 from workflow_events.settings import KafkaSettings
-from workflow_events.transport import blocking
-from workflow_events.transport.timing import Stopwatch
+from workflow_events.transport.shared_producer import SharedProducer
 from workflow_events.validation import explain
 from workflow_events.wire import ReturnAddress, event_message, request_message, result_message
 
@@ -93,9 +83,7 @@ class WorkflowEventProducer:
         self.source = source
         self.metadata = _metadata(metadata)
         self.reply_topic = reply_topic
-        self._lock = threading.Lock()
-        self._producer: blocking.Producer | None = None
-        self._process = os.getpid()
+        self._producer = SharedProducer(self.settings)
 
     @property
     def bootstrap_servers(self) -> str:
@@ -185,17 +173,11 @@ class WorkflowEventProducer:
         Raises:
             DeliveryError: some are still under way.
         """
-        with self._lock:
-            producer = self._producer
-        if producer is not None:
-            blocking.flush(producer, self.settings.request_timeout if timeout is None else timeout)
+        self._producer.flush(self.settings.request_timeout if timeout is None else timeout)
 
     def close(self, timeout: float = 10.0) -> None:
         """Close the connection; messages that were given up on have ``timeout`` seconds to get through."""
-        with self._lock:
-            producer, self._producer = self._producer, None
-        if producer is not None and self._process == os.getpid():
-            producer.close(timeout=timeout)
+        self._producer.close(timeout)
 
     def _event(
         self,
@@ -230,37 +212,7 @@ class WorkflowEventProducer:
         return event_message(event, topic=topic)
 
     def _publish(self, message: OutgoingMessage, timeout: float) -> None:
-        watch = Stopwatch(timeout)
-        producer = self._connected(watch)
-        try:
-            for attempt in transport_retrying(watch.remaining()):
-                with attempt:
-                    blocking.send(producer, message, watch.remaining())
-        except TransportError as error:
-            if type(error) in (TransportError, AccessDeniedError):
-                self._drop(producer)  # kafka-python keeps such a fault, and would repeat it for every message to come
-            raise
-
-    def _connected(self, watch: Stopwatch) -> blocking.Producer:
-        if self._process != os.getpid():
-            # The fork has the sockets, but not the thread that served them. They are the parent's to close.
-            self._producer, self._process, self._lock = None, os.getpid(), threading.Lock()
-        if not self._lock.acquire(timeout=watch.remaining()):
-            raise BrokerUnavailableError(
-                f"Cannot connect at {self.bootstrap_servers} in time: another thread is still trying to."
-            )
-        try:
-            if self._producer is None:
-                self._producer = blocking.new_producer(self.settings, connect_timeout=watch.remaining())
-            return self._producer
-        finally:
-            self._lock.release()
-
-    def _drop(self, producer: blocking.Producer) -> None:
-        with self._lock:
-            if self._producer is producer:
-                self._producer = None
-        producer.close(timeout=0)
+        self._producer.publish([message], timeout)
 
 
 def _metadata(given: WorkflowEventMetadata | Mapping[str, Any] | None) -> WorkflowEventMetadata:

@@ -15,9 +15,9 @@ from workflow_events.events import (
     WorkflowEventPayload,
 )
 from workflow_events.identifiers import new_event_id
-from workflow_events.pending import PendingRequest
+from workflow_events.pending import PendingRequest, clock_fields
 from workflow_events.validation import explain
-from workflow_events.wire import OutgoingMessage, ReturnAddress, event_message, request_message
+from workflow_events.wire import OutgoingMessage, ReturnAddress, about_message, request_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +47,11 @@ class RequestOptions(TypedDict, total=False):
         thread_id: the LangGraph thread to run on; one of its own where left out.
         graph: the graph to run, where ``workflow_id`` is not its name.
         metadata: environment, and whatever else is to be passed on, such as a user's id.
+        accepted_timeout: seconds within which a worker must have taken the request, else waiting for it ends with
+            ``NotAcceptedError``; no such clock where left out. Needs workers that report progress.
+        heartbeat_timeout: seconds for which the worker that took it may be silent, else waiting for it ends with
+            ``WorkerSilentError``; at least two of the worker's heartbeats. No such clock where left out.
+        event_type: ``workflow.resume`` for the answer to a run's questions; a request of its own kind where left out.
     """
 
     workflow_run_id: str | None
@@ -55,6 +60,9 @@ class RequestOptions(TypedDict, total=False):
     thread_id: str | None
     graph: str | None
     metadata: Mapping[str, Any] | None
+    accepted_timeout: float | None
+    heartbeat_timeout: float | None
+    event_type: EventType
 
 
 class PreparedRequest(NamedTuple):
@@ -108,7 +116,7 @@ def prepare_request(
         event = _EVENTS.validator.validate_python(
             {
                 "event_id": event_id,
-                "event_type": EventType.WORKFLOW_TRIGGERED,
+                "event_type": options.get("event_type", EventType.WORKFLOW_TRIGGERED),
                 "timestamp": begun,
                 "source": source,
                 "workflow_id": workflow_id,
@@ -124,8 +132,15 @@ def prepare_request(
         raise InvalidEventError(f"The request cannot be made: {explain(error)}.") from error
     partition = None if reply_partition is None else event_id.int % max(1, len(cursor))
     reply_to = ReturnAddress(settings.workflow_results_topic, partition)
+    accepted_timeout, heartbeat_timeout = options.get("accepted_timeout"), options.get("heartbeat_timeout")
+    clocks = (
+        {}
+        if accepted_timeout is heartbeat_timeout is None
+        else clock_fields(begun, accepted_timeout=accepted_timeout, heartbeat_timeout=heartbeat_timeout)
+    )
     pending = _PENDING.validator.validate_python(
         {
+            **clocks,
             "correlation_id": event_id,
             "workflow_id": event.workflow_id,
             "workflow_run_id": event.workflow_run_id,
@@ -142,15 +157,24 @@ def prepare_request(
     return PreparedRequest(message, pending, key)
 
 
-def cancel_message(settings: KafkaSettings, pending: PendingRequest, *, source: EventSource | str) -> OutgoingMessage:
-    """The event that asks whichever worker has a request's run to stop it."""
+def cancel_message(
+    settings: KafkaSettings, pending: PendingRequest, *, source: EventSource | str, reason: str | None = None
+) -> OutgoingMessage:
+    """The event that asks whichever worker has a request's run to stop it: this attempt and those before it.
+
+    Args:
+        reason: for people; it comes back in the ``cancelled`` result's error.
+    """
+    data: dict[str, Any] = {"correlation_id": str(pending.correlation_id)}
+    if reason is not None:
+        data["reason"] = reason
     event = WorkflowEvent(
         event_type=EventType.WORKFLOW_CANCEL,
         source=source,
         workflow_id=pending.workflow_id,
         workflow_run_id=pending.workflow_run_id,
-        payload=WorkflowEventPayload(data={"correlation_id": str(pending.correlation_id)}),
+        payload=WorkflowEventPayload(data=data),
         attempt=pending.attempt,
         thread_id=pending.thread_id,
     )
-    return event_message(event, topic=settings.workflow_control_topic)
+    return about_message(event, topic=settings.workflow_control_topic, correlation_id=pending.correlation_id)

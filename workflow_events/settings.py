@@ -101,6 +101,11 @@ class KafkaSettings(BaseSettings):
     workflow_results_topic: str = Field(default="workflow-results", description="Topic of results.")
     workflow_progress_topic: str = Field(default="workflow-progress", description="Topic of progress events.")
     workflow_control_topic: str = Field(default="workflow-control", description="Topic of cancel and resume events.")
+    workflow_worker_group: str = Field(
+        default="langgraph-workers",
+        min_length=1,
+        description="The workers' consumer group, which an error names when no worker took a request.",
+    )
     dead_letter_suffix: str = Field(
         default=".dlq", min_length=1, description="What a topic's dead-letter topic has after the topic's name."
     )

@@ -31,6 +31,7 @@ __all__ = [
     "Message",
     "OutgoingMessage",
     "ReturnAddress",
+    "about_message",
     "correlation_id_in",
     "correlation_key",
     "correlation_keys",
@@ -101,6 +102,13 @@ def request_message(
         if reply_to.partition is not None:
             headers.append((HEADER_REPLY_PARTITION, str(reply_to.partition).encode()))
     key = id_key if event.thread_id is None else event.thread_id.encode()
+    return OutgoingMessage(topic, _encode(event), key, headers)
+
+
+def about_message(event: WorkflowEvent, *, topic: str, correlation_id: UUID) -> OutgoingMessage:
+    """An event about a request, such as progress or a cancel: keyed by the request's id; ``ce_id`` is the event's own."""
+    key = correlation_key(correlation_id)
+    headers = _headers(key, event.event_type, event.source, event.timestamp, event_id=correlation_key(event.event_id))
     return OutgoingMessage(topic, _encode(event), key, headers)
 
 
@@ -229,10 +237,12 @@ def return_address_in(headers: Headers) -> ReturnAddress | None:
     return ReturnAddress(topic, partition) if topic else None
 
 
-def _headers(key: bytes, event_type: str, source: str, time: datetime) -> list[tuple[str, bytes]]:
+def _headers(
+    key: bytes, event_type: str, source: str, time: datetime, *, event_id: bytes | None = None
+) -> list[tuple[str, bytes]]:
     return [
         (HEADER_CORRELATION_ID, key),
-        ("ce_id", key),
+        ("ce_id", event_id or key),
         ("ce_source", f"/{source}".encode()),
         ("ce_type", event_type.encode()),
         ("ce_specversion", _CE_SPECVERSION),

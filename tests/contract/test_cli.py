@@ -27,8 +27,10 @@ def _logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def topics(kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> KafkaSettings:
     """Settings that the command finds in its environment."""
-    for name in ("bootstrap_servers", "workflow_events_topic", "workflow_results_topic", "workflow_control_topic"):
-        monkeypatch.setenv(f"KAFKA_{name.upper()}", getattr(kafka_settings, name))
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka_settings.bootstrap_servers)
+    for name in ("events", "results", "progress", "control"):
+        variable = f"workflow_{name}_topic"
+        monkeypatch.setenv(f"KAFKA_{variable.upper()}", getattr(kafka_settings, variable))
     return kafka_settings
 
 
@@ -52,6 +54,9 @@ def answers(topics: KafkaSettings) -> Iterator[dict[str, Any]]:
                 for records in consumer.poll(timeout_ms=100).values():
                     for record in records:
                         asked = json.loads(record.value)
+                        taken = {**asked, "event_id": str(uuid.uuid4()), "event_type": "workflow.accepted"}
+                        taken["payload"] = {"data": {"correlation_id": asked["event_id"], "worker": "w-1"}}
+                        producer.send(topics.workflow_progress_topic, value=json.dumps(taken).encode()).get(timeout=10)
                         body = {
                             "correlation_id": asked["event_id"],
                             "workflow_id": asked["workflow_id"],
@@ -97,6 +102,43 @@ def test_a_request_prints_its_result(answers: dict[str, Any]) -> None:
 
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["result"] == answers["result"]
+
+
+def test_a_request_tells_of_its_progress_where_it_is_asked_to(answers: dict[str, Any]) -> None:
+    shown = run("request", "a-workflow", "--timeout", "30", "--progress", "--accepted-timeout", "25")
+    hidden = run("request", "a-workflow", "--timeout", "30")
+
+    assert (shown.exit_code, hidden.exit_code) == (0, 0), shown.stderr
+    assert "accepted by w-1" in shown.stderr
+    assert hidden.stderr == ""
+    assert json.loads(shown.stdout)["result"] == json.loads(hidden.stdout)["result"] == answers["result"]
+
+
+def test_a_request_that_nobody_takes_is_one_line_that_says_so(topics: KafkaSettings) -> None:
+    result = run("request", "a-workflow", "--timeout", "3600", "--accepted-timeout", "0.5")
+
+    assert result.exit_code == 1
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "No worker took request" in result.stderr
+    assert topics.workflow_worker_group in result.stderr
+
+
+def test_a_cancel_is_published_with_its_reason(topics: KafkaSettings) -> None:
+    pending = run("request", "a-workflow", "--no-wait", "--timeout", "30")
+
+    result = run("cancel", "-", "--reason", "not needed", stdin=pending.stdout)
+
+    assert result.exit_code == 0, result.stderr
+    with closing(
+        KafkaConsumer(
+            bootstrap_servers=topics.bootstrap_servers, auto_offset_reset="earliest", consumer_timeout_ms=30_000
+        )
+    ) as consumer:
+        consumer.subscribe([topics.workflow_control_topic])
+        event = json.loads(next(consumer).value)
+    assert event["event_type"] == "workflow.cancel"
+    assert event["payload"]["data"]["correlation_id"] == json.loads(pending.stdout)["correlation_id"]
+    assert event["payload"]["data"]["reason"] == "not needed"
 
 
 def test_an_answer_that_is_no_success_is_printed_and_exit_code_1(answers: dict[str, Any]) -> None:

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "dags"
-EXAMPLE_DAGS = ("taskflow_by_hand", "task_workflow", "deferrable_operator", "mapped_fan_out", "scatter_gather")
+EXAMPLE_DAGS = (
+    "taskflow_by_hand",
+    "task_workflow",
+    "deferrable_operator",
+    "mapped_fan_out",
+    "scatter_gather",
+    "human_in_the_loop",
+)
 DATABASES = [name.strip() for name in os.environ.get("AIRFLOW_DATABASES", "sqlite,postgresql").split(",")]
 
 
@@ -57,6 +64,8 @@ def airflow(
         "KAFKA_BOOTSTRAP_SERVERS": system_settings.bootstrap_servers,
         "KAFKA_WORKFLOW_EVENTS_TOPIC": system_settings.workflow_events_topic,
         "KAFKA_WORKFLOW_RESULTS_TOPIC": system_settings.workflow_results_topic,
+        "KAFKA_WORKFLOW_PROGRESS_TOPIC": system_settings.workflow_progress_topic,
+        "KAFKA_WORKFLOW_CONTROL_TOPIC": system_settings.workflow_control_topic,
         "AIRFLOW__WORKFLOW_EVENTS__RUN_URL": "https://runs.example.com/{correlation_id}",
     }
     with airflow_stack(dags_folder=dags_folder, database=database, environment=environment) as stack:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from tests.system.conftest import EXAMPLE_DAGS, EXAMPLES
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.timeout(600)
 @pytest.fixture(scope="module")
 def worker(system_settings: KafkaSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     program = Path(sys.executable).with_name("workflow-worker")
+    folder = tmp_path_factory.mktemp("worker")
     command: list[str | Path] = [program, "--config", EXAMPLES / "graphs" / "langgraph.json"]
     environment = {
         **os.environ,
@@ -32,8 +34,8 @@ def worker(system_settings: KafkaSettings, tmp_path_factory: pytest.TempPathFact
         "KAFKA_WORKFLOW_RESULTS_TOPIC": system_settings.workflow_results_topic,
         "KAFKA_WORKFLOW_PROGRESS_TOPIC": system_settings.workflow_progress_topic,
         "KAFKA_WORKFLOW_CONTROL_TOPIC": system_settings.workflow_control_topic,
+        "WORKFLOW_WORKER_CHECKPOINTER": f"sqlite:///{folder / 'checkpoints.db'}",
     }
-    folder = tmp_path_factory.mktemp("worker")
     server = ServerProcess(
         "the worker", command, log_file=folder / "worker.log", environment=environment, directory=folder
     )
@@ -117,3 +119,50 @@ def test_one_task_asks_for_all_and_another_for_any_two(airflow: AirflowStack, wo
     }
     assert len(airflow.xcom("scatter_gather", run_id, "any_two")) == 4
     assert airflow.xcom("scatter_gather", run_id, "count") >= 2
+
+
+def test_people_answer_what_the_workflow_asks(airflow: AirflowStack, worker: ServerProcess) -> None:
+    dag_id = "human_in_the_loop"
+    airflow.wait_for_dag(dag_id)
+    run_id = airflow.trigger(dag_id)
+
+    def instance(task_id: str) -> dict[str, Any]:
+        return next((one for one in airflow.task_instances(dag_id, run_id) if one["task_id"] == task_id), {})
+
+    def wait_for_question(task_id: str, subject: str, ended: int) -> None:
+        """The question, once the scheduler has taken note that the process which asked it has ended."""
+        note = (
+            "Received executor event with state success for task instance "
+            f"TaskInstanceKey(dag_id='{dag_id}', task_id='{task_id}', run_id='{run_id}'"
+        )
+
+        def asked() -> bool:
+            if (
+                instance(task_id).get("state") != "awaiting_input"
+                or airflow.component_log("scheduler").count(note) < ended
+            ):
+                return False
+            question = airflow.question(dag_id, run_id, task_id)
+            return question["subject"] == subject and not question["response_received"]
+
+        airflow.wait_for(
+            asked,
+            90,
+            what=lambda: f"{subject!r}: {airflow.task_states(dag_id, run_id)}\n{log_of(airflow, instance(task_id))}",
+        )
+
+    # Given a run that stops at a choice
+    wait_for_question("decide", "Buy 3 x printer for 747.00 euros?", 1)
+    assert airflow.question(dag_id, run_id, "decide")["options"] == ["approve", "reject"]
+    # When it is answered, and answered again
+    airflow.respond(dag_id, run_id, "decide", ["approve"])
+    with pytest.raises(httpx.HTTPStatusError, match="409"):
+        airflow.respond(dag_id, run_id, "decide", ["reject"])
+    # Then the first answer counts, and the run has another question, whose field refuses what does not fit
+    wait_for_question("book", "Which cost centre pays?", 1)
+    airflow.respond(dag_id, run_id, "book", ["Send"], {"answer": "somebody"})
+    wait_for_question("book", "Which cost centre pays?", 2)
+    airflow.respond(dag_id, run_id, "book", ["Send"], {"answer": "IT-1000"})
+    # And with the answer that does, the run comes to its end
+    succeeded(airflow, dag_id, run_id)
+    assert airflow.xcom(dag_id, run_id, "act") == "approve: 747.00 euros, paid by IT-1000"

@@ -123,6 +123,10 @@ class ReplyReader:
         """
         return dict(self._tail.positions)
 
+    async def read_to_end(self) -> bool:
+        """Wait until what is in the topic now has been offered to the waiters; False where the topic cannot be read."""
+        return await self._tail.read_to_end()
+
     async def ready(self, timeout: float) -> None:
         """Wait until the reader has its first positions.
 
@@ -151,9 +155,14 @@ class ReplyReader:
 
         Raises:
             ResultTimeoutError: none by the deadline.
+            NotAcceptedError, WorkerSilentError: a clock of the request ran out.
             TransportError: the reader could not begin, for a reason that waiting does not mend.
         """
         with self.expect(pending) as expected:
+            if pending.clocked:
+                from workflow_events.progress.ending_early import clocked_reply  # noqa: PLC0415 - few have clocks
+
+                return await clocked_reply(self, expected)
             return await expected.reply()
 
     def expect(self, pending: PendingRequest, key: bytes | None = None) -> Expectation:

@@ -94,6 +94,11 @@ class Expectation(Waiter):
             raise AssertionError("asked before there was an outcome")
         raise outcome
 
+    @property
+    def settled(self) -> bool:
+        """Whether there is an outcome."""
+        return self._outcome is not None
+
     def listen(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called once there is an outcome, the deadline's included, unless :meth:`ignore` comes before.
 

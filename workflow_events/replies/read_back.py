@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from workflow_events.errors import InvalidEventError, ResultUnavailableError
 from workflow_events.replies.records import Reply
 from workflow_events.replies.sync_log import SyncLog
+from workflow_events.retry import transport_retrying
 from workflow_events.transport.timing import Stopwatch
 from workflow_events.wire import decode_result
 
@@ -38,8 +39,12 @@ def read_back(settings: KafkaSettings, wanted: Mapping[RecordPosition, UUID]) ->
 
     Raises:
         ResultUnavailableError: another record, or none, is at one of them now.
-        TransportError: the broker cannot be asked.
+        TransportError: the broker cannot be asked within ``request_timeout``.
     """
+    return transport_retrying(settings.request_timeout)(_read_back, settings, wanted)
+
+
+def _read_back(settings: KafkaSettings, wanted: Mapping[RecordPosition, UUID]) -> dict[RecordPosition, Reply]:
     found: dict[RecordPosition, Reply] = {}
     by_partition: defaultdict[tuple[str, int], list[RecordPosition]] = defaultdict(list)
     for position in sorted(wanted, key=lambda one: one.offset):

@@ -67,5 +67,5 @@ async def gather_replies(
             one.ignore()
     if not gathering.done and not return_partial_on_timeout:
         last = timed_out[-1]
-        raise gathering.timed_out([one.pending for one in expected], read_to=last.read_to, cause=last.cause)
+        raise gathering.timed_out([one.pending for one in expected], read_to=last.read_to, cause=last.cause) from last
     return gathering.replies

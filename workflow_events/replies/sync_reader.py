@@ -21,6 +21,7 @@ from workflow_events.replies.cursor import advance, clamp, distance, earliest, i
 from workflow_events.replies.sync_log import SyncLog
 from workflow_events.replies.window import RecentRecords
 from workflow_events.retry import transport_retrying
+from workflow_events.transport.timing import Stopwatch
 from workflow_events.wire import correlation_keys
 
 if TYPE_CHECKING:
@@ -96,8 +97,11 @@ class SyncReplyReader:
             self._recent.start_at({})
             self._log.disconnect()
 
-    def end_cursor(self) -> dict[int, int]:
+    def end_cursor(self, timeout: float | None = None) -> dict[int, int]:
         """The reply cursor for a request that is published after this call.
+
+        Args:
+            timeout: seconds until it is given up; ``connect_timeout`` where that is less, or where None.
 
         While another thread reads, it is where that one stands: at or before the topic's end, and asks nobody.
 
@@ -107,7 +111,7 @@ class SyncReplyReader:
         with self._turn:
             if self._leading and self._positions:
                 return dict(self._positions)
-        end = self._known_end = self._ask(self._log.end)
+        end = self._known_end = self._ask(self._log.end, timeout)
         return dict(end)
 
     def cursor_at(self, when: datetime) -> dict[int, int]:
@@ -136,10 +140,15 @@ class SyncReplyReader:
         read_to, cause = self.progress()
         raise ResultTimeoutError(pending, read_to=read_to, cause=cause)
 
-    def replies(self, requests: Sequence[PendingRequest]) -> Generator[tuple[int, Reply]]:
+    def replies(
+        self, requests: Sequence[PendingRequest], *, between: Callable[[], None] | None = None
+    ) -> Generator[tuple[int, Reply]]:
         """The results of many requests as they come, in one pass over the log, each with the index of its request.
 
         It ends when all have come, or at the latest deadline with those that have. Close it to stop waiting before.
+
+        Args:
+            between: called in this thread between two polls, while the broker answers. What it raises ends the wait.
 
         Raises:
             TransportError: the broker refuses, or the topic does not exist.
@@ -157,8 +166,12 @@ class SyncReplyReader:
         try:
             while left:
                 with self._turn:
-                    self._await(arrived, waiters, until, late=seconds <= 0)
-                if not arrived:
+                    over = self._await(arrived, waiters, until, late=seconds <= 0, once=between is not None)
+                    if between is not None:
+                        self._turn.notify()
+                if between is not None:
+                    between()
+                if over and not arrived:
                     return
                 while arrived:
                     left -= 1
@@ -177,23 +190,33 @@ class SyncReplyReader:
             return dict(self._positions), self._trouble
 
     def _await(
-        self, arrived: Sequence[tuple[int, Reply]], waiters: Iterable[Waiter], until: float, *, late: bool
-    ) -> None:
-        """Return when something has arrived, or there is no use in waiting on. The lock is held."""
+        self, arrived: Sequence[tuple[int, Reply]], waiters: Iterable[Waiter], until: float, *, late: bool, once: bool
+    ) -> bool:
+        """Return when something has arrived, or there is no use in waiting on: whether that. The lock is held.
+
+        Args:
+            once: return after one poll or turn, too.
+        """
         while not arrived and (left := until - time.monotonic()) > 0:
             if self._leading or self._askers:
-                self._turn.wait(left)
-                continue
-            self._lead(lambda: self._advance(until))
-            placed = late and not arrived and self._fresh.isdisjoint(waiters)
-            if placed and self._lead(lambda: self._has_read_all(until)):
-                return
+                self._turn.wait(min(left, self.poll_interval) if once else left)
+            else:
+                self._lead(lambda: self._advance(until))
+                placed = late and not arrived and self._fresh.isdisjoint(waiters)
+                if placed and self._lead(lambda: self._has_read_all(until)):
+                    return True
+            if once:
+                return False
+        return True
 
-    def _ask(self, question: Callable[[float], dict[int, int]]) -> dict[int, int]:
+    def _ask(self, question: Callable[[float], dict[int, int]], timeout: float | None = None) -> dict[int, int]:
+        limit = self.settings.connect_timeout
+        watch = Stopwatch(limit if timeout is None else min(timeout, limit))
+
         def ask() -> dict[int, int]:
-            for attempt in transport_retrying(self.settings.connect_timeout):
+            for attempt in transport_retrying(watch.remaining()):
                 with attempt, self._dropping_what_broke():
-                    return question(self.settings.connect_timeout)
+                    return question(max(_SHORTEST_SECONDS, watch.remaining()))
             raise AssertionError("unreachable")  # pragma: no cover
 
         with self._turn:

@@ -20,6 +20,7 @@ def collect_replies(
     reader: SyncReplyReader,
     requests: Sequence[PendingRequest],
     on_progress: Callable[[int, int], None] | None = None,
+    between: Callable[[], None] | None = None,
 ) -> None:
     """Add replies to a gathering until it is done, or all deadlines are over.
 
@@ -28,11 +29,12 @@ def collect_replies(
         reader: one that reads where all of them are answered.
         requests: what is waited for.
         on_progress: called with how many have answered, and of how many, whenever one has.
+        between: see :meth:`SyncReplyReader.replies`.
 
     Raises:
         TransportError: the broker refuses, or the topic does not exist.
     """
-    with closing(reader.replies(requests)) as coming:
+    with closing(reader.replies(requests, between=between)) as coming:
         for index, reply in coming:
             gathering.add(index, reply)
             if on_progress is not None:

@@ -7,17 +7,20 @@ last stopped; when partitions are added, they are read from their start.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
+
+from aiokafka import TopicPartition
 
 from workflow_events.errors import TransportError
 from workflow_events.replies import topic_log
-from workflow_events.replies.cursor import advance, clamp
+from workflow_events.replies.cursor import advance, clamp, reached
 from workflow_events.replies.records import MAX_RECORDS
 from workflow_events.retry import async_transport_retrying
+from workflow_events.transport import aio
 from workflow_events.turns import Turns
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ _HEALTHY_SECONDS = 30.0
 """A session that lived this long was sound: what ends it begins a new backoff."""
 _GROWTH_SECONDS = 10.0
 _SILENT_SECONDS = 5.0
+_LOOK_SECONDS = 0.02
 
 
 class Tail:
@@ -70,6 +74,8 @@ class Tail:
         self._on_rewind = on_rewind
         self._keep_going = keep_going
         self._started = False
+        self._looking = asyncio.Lock()
+        self._at_end = -math.inf
 
     async def run(self) -> None:
         """Follow the topic until ``keep_going`` says no, or for ever.
@@ -103,6 +109,33 @@ class Tail:
             f"partition {', '.join(map(str, sorted(silent)))}"
         )
 
+    async def read_to_end(self) -> bool:
+        """Wait until everything that is in the topic now has been handed on; False where the topic cannot be read.
+
+        It takes as long as reading takes; a caller in a hurry limits it. Many who ask at once share one question.
+        """
+        async with self._looking:
+            now = asyncio.get_running_loop().time()
+            if now - self._at_end > _LOOK_SECONDS:
+                if not await self._reaches_end():
+                    return False
+                self._at_end = now
+            return True
+
+    async def _reaches_end(self) -> bool:
+        consumer, session = self._consumer, self._session_began
+        if consumer is None:
+            return False
+        with contextlib.suppress(TransportError), aio.map_errors(self._settings, "read", topic=self._topic):
+            stop = await topic_log.end(consumer, self._topic, tuple(self.positions))
+            while self._session_began == session and self.last_error is None:
+                # The client's position also passes what no record shows: transaction markers, aborted batches.
+                at = {number: await consumer.position(TopicPartition(self._topic, number)) for number in stop}
+                if reached(at, stop):
+                    return True
+                await asyncio.sleep(_LOOK_SECONDS)
+        return False
+
     async def _attempt(self) -> None:
         clock = asyncio.get_running_loop().time
         began = clock()
@@ -113,7 +146,7 @@ class Tail:
             if clock() - began > _HEALTHY_SECONDS:
                 logger.warning("lost the reply topic, reading on from where it was: %s", error)
                 return
-            with topic_log.taken_as_passing() if self._started else nullcontext():
+            with topic_log.taken_as_passing() if self._started else contextlib.nullcontext():
                 raise
 
     async def _session(self) -> None:

@@ -110,6 +110,25 @@ class AirflowRest:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
         self.rest("PATCH", path, json={"new_state": state}, params={"map_index": map_index})
 
+    def question(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, Any]:
+        """Return what a task asks a human: ``subject``, ``body``, ``options``, ``params``, ``response_received``, ..."""
+        found: dict[str, Any] = self.rest("GET", _hitl_path(dag_id, run_id, task_id, map_index))
+        return found
+
+    def respond(
+        self,
+        dag_id: str,
+        run_id: str,
+        task_id: str,
+        chosen: list[str],
+        fields: dict[str, Any] | None = None,
+        *,
+        map_index: int = -1,
+    ) -> None:
+        """Answer a task's question, as a user does on the page of required actions."""
+        body = {"chosen_options": chosen, "params_input": fields or {}}
+        self.rest("PATCH", _hitl_path(dag_id, run_id, task_id, map_index), json=body)
+
     def xcom(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, *, key: str = "return_value") -> Any:
         """Return a value that a task has pushed."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
@@ -127,6 +146,10 @@ class AirflowRest:
 
         # The environment's proxies are not for a server on loopback.
         return httpx.Client(base_url=self.base_url, timeout=30.0, trust_env=False)
+
+
+def _hitl_path(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
+    return f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/{map_index}/hitlDetails"
 
 
 def _log_line(entry: str | dict[str, Any]) -> str:

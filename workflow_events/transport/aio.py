@@ -50,6 +50,7 @@ __all__ = [
     "send",
     "start_consumer",
     "start_producer",
+    "start_unsure_producer",
 ]
 
 logger = logging.getLogger(__name__)
@@ -117,6 +118,22 @@ async def start_producer(settings: KafkaSettings) -> Producer:
                 error,
             )
             return await _started(_make_producer(settings, enable_idempotence=False), settings, watch)
+
+    return await _connected(settings, start)
+
+
+async def start_unsure_producer(settings: KafkaSettings, **options: Any) -> Producer:
+    """A started producer for what may be lost: the leader's confirmation is enough, and nothing is numbered. ``stop()`` it.
+
+    Args:
+        **options: aiokafka's own; they win.
+
+    Raises:
+        TransportError: no broker could be reached within ``connect_timeout``, or none let us in.
+    """
+
+    async def start(watch: Stopwatch) -> Producer:
+        return await _started(Producer(settings, **{"acks": 1, **options}), settings, watch)
 
     return await _connected(settings, start)
 

@@ -37,7 +37,9 @@ def conn_id(kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> s
         "AIRFLOW_CONN_BROKER",
         f"workflow-events://{kafka_settings.bootstrap_servers}/"
         f"?workflow_events_topic={kafka_settings.workflow_events_topic}"
-        f"&workflow_results_topic={kafka_settings.workflow_results_topic}",
+        f"&workflow_results_topic={kafka_settings.workflow_results_topic}"
+        f"&workflow_progress_topic={kafka_settings.workflow_progress_topic}"
+        f"&workflow_control_topic={kafka_settings.workflow_control_topic}",
     )
     return "broker"
 

@@ -154,27 +154,33 @@ async def test_workers_killed_at_any_moment_lose_nothing(
     assert {result.correlation_id for result in await results(kafka_settings)} == ids(pending)
 
 
-async def test_sigterm_lets_runs_end_and_then_the_process_ends_well(
+async def test_sigterm_lets_steps_end_and_hands_the_runs_over_between_two(
     kafka_settings: KafkaSettings, start_worker: Start, ledger: Ledger
 ) -> None:
-    # Given a worker with runs under way
+    # Given a worker with runs under way in their second node
     worker = start_worker()
     async with AsyncWorkflowClient(kafka_settings) as client:
         pending = await ask(client, 5)
         await eventually(lambda: len(ledger.lines(node="second", what="begin")) == 5, timeout=60)
-        # When it is told to stop, and the runs end
+        # When it is told to stop, and the nodes end
         os.kill(worker.pid, signal.SIGTERM)
         await eventually(logged(worker, "Worker draining"))
         ledger.open_gate("second")
-        # Then they are answered, and it ends with exit code 0
+        # Then it ends with exit code 0, and has begun no further node
+        assert worker._process is not None
+        assert await asyncio.to_thread(worker._process.wait, 20) == 0
+        assert len(ledger.lines(node="second", what="end")) == 5
+        assert ledger.lines(node="third") == []
+        # And another goes on where it was, and runs no node again
+        another = start_worker("another")
         assert await answers(client, pending) == [expected(n) for n in range(5)]
-    assert worker._process is not None
-    assert await asyncio.to_thread(worker._process.wait, 20) == 0
+    assert len(ledger.lines(what="begin")) == 3 * 5
     await everything_committed(kafka_settings, start_worker.group_id)  # type: ignore[attr-defined]
-    # And each line of its log is JSON, and those of a request carry its id
-    lines = [json.loads(line) for line in worker.log_text().splitlines()]
-    answered = [line for line in lines if line.get("status") == "success"]
-    assert {line["correlation_id"] for line in answered} == {str(one) for one in ids(pending)}
+    await each_answered_once(kafka_settings, ids(pending))
+    # And each line of their logs is JSON, and those of a request carry its id
+    lines = [json.loads(line) for one in (worker, another) for line in one.log_text().splitlines()]
+    for said in ("is handed over at its checkpoint", "answered: success"):
+        assert {line["correlation_id"] for line in lines if said in line["event"]} == {str(one) for one in ids(pending)}
 
 
 async def test_a_second_signal_hands_back_at_once(

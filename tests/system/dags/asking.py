@@ -88,3 +88,30 @@ with DAG("ask_and_sense", schedule=None, catchup=False, params={"data": DATA}):
         workflow_id="echo",
         timeout=120,
     )
+
+with DAG("ask_the_ledger", schedule=None, catchup=False, params={"data": Param({}, type="object")}):
+
+    @task.workflow(
+        workflow_id="ledger",
+        timeout=120,
+        heartbeat_timeout=3,
+        deferrable=True,
+        inline_wait=0,
+        retries=1,
+        retry_delay=1,
+    )
+    def ask(params: dict[str, Any] | None = None) -> dict[str, Any]:
+        return dict((params or {})["data"])
+
+    ask()
+
+with DAG("ask_what_takes_long", schedule=None, catchup=False, params={"ledger": Param("", type="string")}):
+    for name, deferrable in (("deferred", True), ("here", False)):
+        WorkflowOperator(
+            task_id=name,
+            workflow_id="ledger",
+            data={"ledger": "{{ params.ledger }}." + name, "slow": True},
+            timeout=120,
+            deferrable=deferrable,
+            inline_wait=0,
+        )

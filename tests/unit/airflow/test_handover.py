@@ -13,6 +13,7 @@ from workflow_events import errors
 from workflow_events.events import WorkflowResultEvent
 from workflow_events.identifiers import new_event_id
 from workflow_events.pending import PendingRequest
+from workflow_events.progress.group_report import GroupReport
 from workflow_events.replies.records import RecordPosition, Reply
 
 PENDING = PendingRequest(
@@ -129,3 +130,24 @@ def test_what_is_no_event_of_ours_is_said_to_be_none() -> None:
     with pytest.raises(errors.WorkflowEventsError, match=r"^the trigger's event says nothing$") as caught:
         take_over({"pending": PENDING.to_json()}, never)
     assert type(caught.value) is errors.WorkflowEventsError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.NotAcceptedError(PENDING),
+        errors.NotAcceptedError(PENDING, group=GroupReport("workers", "events", state="Empty", lag=7)),
+        errors.NotAcceptedError(PENDING, unheard="the topic is missing"),
+        errors.WorkerSilentError(
+            PENDING, worker="host-1", last_event="workflow.heartbeat in node 'plan'", silent_for=8.2
+        ),
+        errors.WorkerSilentError(PENDING, unheard="the topic is missing"),
+    ],
+    ids=["not accepted", "with the group's state", "not heard of", "silent", "not heard"],
+)
+def test_a_clock_that_ran_out_is_the_same_error_in_the_task(error: errors.ResultTimeoutError) -> None:
+    with pytest.raises(type(error)) as caught:
+        take_over(through_airflow(hand_over_error(PENDING, error)), never)
+
+    assert str(caught.value) == str(error)
+    assert caught.value.pending == PENDING

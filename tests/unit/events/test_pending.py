@@ -162,10 +162,14 @@ def test_a_request_that_does_not_fit_the_event_is_refused(arguments: dict[str, o
 def test_a_cancel_names_the_request_on_the_control_topic() -> None:
     settings = KafkaSettings(_env_file=None)
     pending = PENDING.model_copy(update={"attempt": 3, "thread_id": "t"})
-    message = cancel_message(settings, pending, source="airflow")
+    message = cancel_message(settings, pending, source="airflow", reason="marked as failed")
     event = decode_event(message.value)
     assert (event.attempt, event.thread_id, event.source) == (3, "t", "airflow")
     assert (event.workflow_id, event.workflow_run_id) == ("w", "r")
     assert message.topic == settings.workflow_control_topic
     assert event.event_type == "workflow.cancel"
-    assert event.payload.data == {"correlation_id": str(PENDING.correlation_id)}
+    assert event.payload.data == {"correlation_id": str(PENDING.correlation_id), "reason": "marked as failed"}
+    # And it is found by the request's id, while its own id is another
+    named = str(PENDING.correlation_id).encode()
+    assert message.key == dict(message.headers)["correlation-id"] == named
+    assert dict(message.headers)["ce_id"] == str(event.event_id).encode() != named
