@@ -45,7 +45,7 @@ class World:
         self.loop = VirtualTimeLoop()
         self.results = MemoryLog(1)
         self.progress = MemoryLog(1)
-        self.look_ups = 0
+        self.look_up_seconds = 0.004
 
     @asynccontextmanager
     async def open(self, _: KafkaSettings, topic: str) -> AsyncIterator[MemoryConsumer]:
@@ -55,9 +55,8 @@ class World:
 
     async def look_up(self, _: object) -> dict[int, int]:
         """The brokers' time index says: from the start."""
-        await asyncio.sleep(0.004)
+        await asyncio.sleep(self.look_up_seconds)
         self.progress.ask()
-        self.look_ups += 1
         return {0: 0}
 
     def away(self, *, away: bool) -> None:
@@ -222,7 +221,9 @@ def test_an_outage_of_the_brokers_is_blamed_on_no_worker(world: World) -> None:
 
 
 def test_who_takes_up_a_wait_hears_what_was_said_before_it_came(world: World) -> None:
-    # Given a request that was taken long ago, by an attempt's worker that still beats
+    # Given a request that was taken long ago by a worker that still beats, and brokers that are slow to say where that stands
+    world.look_up_seconds = 3.0
+
     async def scenario() -> tuple[object, float]:
         mine = world.ask(36000, accepted_timeout=5, heartbeat_timeout=15)
         world.say(EventType.WORKFLOW_ACCEPTED)
@@ -234,6 +235,24 @@ def test_who_takes_up_a_wait_hears_what_was_said_before_it_came(world: World) ->
     ended, _ = world.loop.run(scenario())
     # Then no clock runs out
     assert isinstance(ended, Reply)
+
+
+def test_the_reply_wins_over_a_clock_although_it_takes_long_to_be_read(world: World) -> None:
+    # Given a reply that lies behind many strangers', and a clock that ran out before anybody looked
+    async def scenario() -> tuple[object, float]:
+        mine = world.ask(36000, accepted_timeout=5)
+        for _ in range(1000):
+            world.results.publish(0, b"{}", [(wire.HEADER_CORRELATION_ID, b"0" * 36)], now=world.loop.time())
+        world.answer()
+        await asyncio.sleep(100)
+        # When another process, which remembers nothing, takes up the wait
+        world.results.fetch_size = 1
+        return await world.outcome(mine)
+
+    ended, when = world.loop.run(scenario())
+    # Then it has the reply
+    assert isinstance(ended, Reply)
+    assert when > 101
 
 
 def test_what_an_earlier_attempts_worker_said_before_the_retry_does_not_stop_the_retrys_clock(world: World) -> None:
