@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.chaos.schedule import Disaster, Kind
 
@@ -45,6 +45,11 @@ class Befallen:
         }
 
 
+class _Network(NamedTuple):
+    name: str
+    proxies: list[TcpProxy]
+
+
 class Disasters:
     """Brings disasters over the parts.
 
@@ -65,9 +70,10 @@ class Disasters:
             Kind.ROLLING_RESTART: self._restart_one_by_one,
             Kind.KILL_WORKER: lambda one: parts.workers[one.target % len(parts.workers)].kill(one.hold, stop),
             Kind.KILL_REQUESTER: lambda one: parts.requester.kill(one.hold, stop),
-            Kind.CUT_NETWORK: self._cut,
-            Kind.DELAY_NETWORK: self._delay,
-            Kind.TEAR_CONNECTIONS: self._tear,
+            Kind.CUT_NETWORK: lambda one: self._cut(one, self._network(one)),
+            Kind.CUT_OFF_WORKER: lambda one: self._cut(one, self._network_of_one(one)),
+            Kind.DELAY_NETWORK: lambda one: self._delay(one, self._network(one)),
+            Kind.TEAR_CONNECTIONS: lambda one: self._tear(self._network(one)),
             Kind.KILL_TRIGGERER: lambda one: self._kill_component(one, "triggerer"),
             Kind.KILL_SCHEDULER: lambda one: self._kill_component(one, "scheduler"),
         }
@@ -102,35 +108,40 @@ class Disasters:
             self._parts.wait_until_whole()
         return "brokers " + ", ".join(map(str, self._parts.kafka.nodes))
 
-    def _chosen(self, one: Disaster) -> dict[int, TcpProxy]:
-        """All brokers' network, or one's: a broker that only the workers cannot reach stays the leader."""
+    def _network(self, one: Disaster) -> _Network:
+        """All workers' network to one broker, which stays the leader as the others see it, or to all."""
         proxies = self._parts.proxies
-        node = one.target % (len(proxies) + 1)
-        return {node: proxies[node]} if node else proxies
+        nodes = self._parts.kafka.nodes
+        node = one.target % (len(nodes) + 1)
+        if node == 0:
+            return _Network("all workers to all brokers", list(proxies.values()))
+        return _Network(f"all workers to broker {node}", [proxy for (_, to), proxy in proxies.items() if to == node])
 
-    def _cut(self, one: Disaster) -> str:
-        chosen = self._chosen(one)
-        for proxy in chosen.values():
+    def _network_of_one(self, one: Disaster) -> _Network:
+        worker = one.target % len(self._parts.workers)
+        found = [proxy for (of, _), proxy in self._parts.proxies.items() if of == worker]
+        return _Network(f"worker {worker} to all brokers", found)
+
+    def _cut(self, one: Disaster, network: _Network) -> str:
+        for proxy in network.proxies:
             proxy.cut()
         self._stop.wait(one.hold)
-        for proxy in chosen.values():
+        for proxy in network.proxies:
             proxy.mend()
-        return _to(chosen)
+        return network.name
 
-    def _delay(self, one: Disaster) -> str:
-        chosen = self._chosen(one)
-        for proxy in chosen.values():
+    def _delay(self, one: Disaster, network: _Network) -> str:
+        for proxy in network.proxies:
             proxy.delay(one.strength)
         self._stop.wait(one.hold)
-        for proxy in chosen.values():
+        for proxy in network.proxies:
             proxy.delay(0.0)
-        return f"{_to(chosen)}, {one.strength:g} s each way"
+        return f"{network.name}, {one.strength:g} s each way"
 
-    def _tear(self, one: Disaster) -> str:
-        chosen = self._chosen(one)
-        for proxy in chosen.values():
+    def _tear(self, network: _Network) -> str:
+        for proxy in network.proxies:
             proxy.tear()
-        return _to(chosen)
+        return network.name
 
     def _kill_component(self, one: Disaster, name: Any) -> str:
         if self._airflow is None:
@@ -139,7 +150,3 @@ class Disasters:
         self._stop.wait(one.hold)
         self._airflow.start_component(name, timeout=120)
         return f"Airflow's {name}"
-
-
-def _to(chosen: dict[int, TcpProxy]) -> str:
-    return "to brokers " + ", ".join(map(str, chosen)) if len(chosen) > 1 else f"to broker {next(iter(chosen))}"

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tests.chaos import requester
 from tests.chaos.graph import LEDGER
@@ -81,6 +81,7 @@ class Parts:
     Attributes:
         namespace: of the requests' ids.
         settings: for whoever reaches the brokers directly.
+        proxies: what stands between a worker and a broker, by the numbers of both.
     """
 
     def __init__(
@@ -89,7 +90,8 @@ class Parts:
         self.folder = folder
         self.namespace = uuid.uuid5(uuid.NAMESPACE_OID, f"chaos {seed}")
         self.ledger = Ledger(folder / "ledger.db")
-        self._ports = {node: free_port() for node in range(1, BROKERS + 1)}
+        # A network for each worker, so that one can be cut off while the others go on.
+        self._ports = [{node: free_port() for node in range(1, BROKERS + 1)} for _ in range(workers)]
         self._stack = ExitStack()
         self._asks = {
             requester.REQUESTS: str(requests),
@@ -103,14 +105,15 @@ class Parts:
         with ExitStack() as stack:
             with ThreadPoolExecutor(2) as pool:
                 database = pool.submit(self._start_database, stack)
-                self.kafka = stack.enter_context(ApacheKafka(BROKERS, advertised_ports=self._ports))
+                self.kafka = stack.enter_context(ApacheKafka(BROKERS, networks=self._ports))
                 self.database = database.result()
             self.proxies = {
-                node: stack.enter_context(TcpProxy(port, self.kafka.port_behind(node)))
-                for node, port in self._ports.items()
+                (worker, node): stack.enter_context(TcpProxy(port, self.kafka.port_behind(node, worker)))
+                for worker, ports in enumerate(self._ports)
+                for node, port in ports.items()
             }
             self.settings = KafkaSettings(
-                _env_file=None,  # type: ignore[call-arg]  # pydantic-settings' own
+                _env_file=None,
                 bootstrap_servers=self.kafka.bootstrap_servers,
                 topic_replication_factor=BROKERS,
                 topic_min_insync_replicas=2,
@@ -134,7 +137,7 @@ class Parts:
 
     def leader_of(self, topic: str, partition: int) -> int:
         """The node that leads a partition now."""
-        return wait_until(lambda: self._leaders(topic).get(partition), 60, interval=0.2, what=f"a leader of {topic}")
+        return wait_until(lambda: self._leaders(topic).get(partition, 0), 60, interval=0.2, what=f"a leader of {topic}")
 
     def wait_until_whole(self, timeout: float = 90.0) -> None:
         """Wait until every partition is on all brokers again.
@@ -155,7 +158,7 @@ class Parts:
         found = self._partitions()
         return bool(found) and all(len(one["isr_nodes"]) == len(one["replica_nodes"]) for one in found)
 
-    def _partitions(self) -> list[dict[str, int | str | list[int]]]:
+    def _partitions(self) -> list[dict[str, Any]]:
         """What the cluster says of all partitions, its own topics' among them; nothing while it cannot say."""
         try:
             with closing(blocking.new_admin(self.settings)) as admin, blocking.map_errors(self.settings, "describe"):
@@ -183,7 +186,7 @@ class Parts:
         }
 
     def _worker(self, number: int) -> ServerProcess:
-        through_proxies = ",".join(f"{LOOPBACK}:{port}" for port in self._ports.values())
+        through_proxies = ",".join(f"{LOOPBACK}:{port}" for port in self._ports[number].values())
         return ServerProcess(
             f"worker {number}",
             [sys.executable, "-m", "langgraph_integration", _GRAPH],

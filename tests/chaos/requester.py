@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 from tests.chaos.graph import LEDGER
 from tests.chaos.ledger import Answer, Ledger
@@ -33,9 +35,8 @@ async def _see_through(client: AsyncWorkflowClient, ledger: Ledger, n: int, know
     try:
         pending = known
         if pending is None:
-            pending = await async_transport_retrying(timeout)(
-                client.submit, "chaos", {"n": n}, timeout=timeout, correlation_id=correlation_id
-            )
+            submit = partial(client.submit, "chaos", {"n": n}, timeout=timeout, correlation_id=correlation_id)
+            pending = cast("PendingRequest", await async_transport_retrying(timeout)(submit))
             await asyncio.to_thread(ledger.asked, n, str(correlation_id), pending.to_json())
         result = await client.wait(pending)
         status, answer = result.status.value, {**result.result, **({"error": result.error} if result.error else {})}

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     KILL_WORKER = "kill -9 a worker"
     KILL_REQUESTER = "kill -9 the requester"
     CUT_NETWORK = "cut the workers' network"
+    CUT_OFF_WORKER = "cut one worker off"
     DELAY_NETWORK = "delay the workers' network"
     TEAR_CONNECTIONS = "reset the workers' connections"
     KILL_TRIGGERER = "kill -9 the triggerer"
@@ -46,13 +47,15 @@ class Kind(StrEnum):
 
 _OF_BROKERS = {Kind.KILL_RESULTS_LEADER, Kind.KILL_BROKER, Kind.ROLLING_RESTART}
 _OF_AIRFLOW = {Kind.KILL_TRIGGERER, Kind.KILL_SCHEDULER}
-# Seconds. How long the part stays away, or the network stays bad; cuts reach beyond a worker's session time-out.
+# Seconds. How long the part stays away, or the network stays bad. A worker is cut off for longer than its session lasts (6 s),
+# so that the group gives its partitions to another while it is still at work.
 _HOLD = {
     Kind.KILL_RESULTS_LEADER: (1.0, 6.0),
     Kind.KILL_BROKER: (1.0, 6.0),
     Kind.KILL_WORKER: (0.0, 3.0),
     Kind.KILL_REQUESTER: (0.0, 2.0),
     Kind.CUT_NETWORK: (2.0, 12.0),
+    Kind.CUT_OFF_WORKER: (10.0, 16.0),
     Kind.DELAY_NETWORK: (4.0, 10.0),
     Kind.KILL_TRIGGERER: (0.0, 5.0),
     Kind.KILL_SCHEDULER: (0.0, 5.0),
@@ -98,7 +101,7 @@ class Extent:
 SHORT = Extent(
     requests=200,
     per_second=10.0,
-    kinds={Kind.KILL_RESULTS_LEADER: 1, Kind.KILL_WORKER: 1, Kind.KILL_REQUESTER: 1, Kind.CUT_NETWORK: 1},
+    kinds={Kind.KILL_RESULTS_LEADER: 1, Kind.KILL_WORKER: 1, Kind.KILL_REQUESTER: 1, Kind.CUT_OFF_WORKER: 1},
 )
 LONG = Extent(
     requests=2_000,
@@ -109,7 +112,8 @@ LONG = Extent(
         Kind.ROLLING_RESTART: 1,
         Kind.KILL_WORKER: 4,
         Kind.KILL_REQUESTER: 2,
-        Kind.CUT_NETWORK: 3,
+        Kind.CUT_NETWORK: 2,
+        Kind.CUT_OFF_WORKER: 2,
         Kind.DELAY_NETWORK: 2,
         Kind.TEAR_CONNECTIONS: 2,
     },

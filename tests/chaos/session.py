@@ -108,7 +108,7 @@ def run_session(
 def _run_lane(
     lane: list[Disaster], disasters: Disasters, parts: Parts, stop: threading.Event, say: Callable[[str], None]
 ) -> list[Befallen]:
-    befallen = []
+    befallen: list[Befallen] = []
     for one in lane:
         while parts.ledger.answered_count() < one.at:
             if stop.wait(_LOOK_INTERVAL):

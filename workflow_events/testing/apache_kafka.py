@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,7 +24,6 @@ JVM_OPTIONS = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLeve
 """Small, and quick to start. A benchmark gives its own: the last but one option stops the optimizing compiler."""
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-_SECOND = "SECOND"  # the name of the listener with advertised ports
 _STARTED = "Kafka Server started"  # logged once the broker is registered and unfenced
 
 
@@ -36,9 +35,9 @@ class ApacheKafka:
         version: of Kafka, 4.0 or later.
         properties: more lines for every node's ``server.properties``; they win over the ones made here.
         jvm_options: for every node's Java.
-        advertised_ports: a second plain listener for every node, which says that it is to be reached at these ports of
-            127.0.0.1, by node. Whoever wants to stand between clients and brokers (`TcpProxy`) listens there, and passes
-            on to `port_behind`.
+        networks: for each, a plain listener more on every node, which says that it is to be reached at these ports of
+            127.0.0.1, by node. Whoever wants to stand between some clients and the brokers (`TcpProxy`) listens there, and
+            passes on to `port_behind`.
 
     Raises:
         PartUnavailableError: Java or Maven is missing, or the version cannot be fetched.
@@ -51,16 +50,16 @@ class ApacheKafka:
         version: str = DEFAULT_VERSION,
         properties: Mapping[str, str] | None = None,
         jvm_options: tuple[str, ...] = JVM_OPTIONS,
-        advertised_ports: Mapping[int, int] | None = None,
+        networks: Sequence[Mapping[int, int]] = (),
     ) -> None:
         self.version = version
-        self._advertised_ports = dict(advertised_ports or {})
+        self._networks = {f"NETWORK{number}": dict(ports) for number, ports in enumerate(networks)}
         self._java = [java_program(), *jvm_options, "-cp", f"{kafka_libraries(version)}/*"]
         self._folder = Path(tempfile.mkdtemp(prefix="workflow-events-kafka-"))
         self._cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         self._ports = {node: free_port() for node in range(1, brokers + 1)}
         self._controller_ports = {node: free_port() for node in self._ports}
-        self._ports_behind = {node: free_port() for node in self._advertised_ports}
+        self._ports_behind = {(name, node): free_port() for name, ports in self._networks.items() for node in ports}
         self._properties = dict(properties or {})
         self._servers = {node: self._server(node) for node in self._ports}
 
@@ -82,9 +81,9 @@ class ApacheKafka:
         """Where clients connect, as ``host:port,host:port``; the addresses stay the same over restarts."""
         return ",".join(f"{LOOPBACK}:{port}" for port in self._ports.values())
 
-    def port_behind(self, node: int) -> int:
-        """Where the second listener of that node listens, which clients look for at its advertised port."""
-        return self._ports_behind[node]
+    def port_behind(self, node: int, network: int = 0) -> int:
+        """Where that node listens for that network, whose clients look for it at the network's port."""
+        return self._ports_behind[f"NETWORK{network}", node]
 
     @property
     def nodes(self) -> tuple[int, ...]:
@@ -166,9 +165,9 @@ class ApacheKafka:
         replicas = "3" if len(self._ports) >= 3 else "1"
         in_sync = "2" if len(self._ports) >= 3 else "1"
         listeners = advertised = f"PLAINTEXT://{LOOPBACK}:{self._ports[node]}"
-        if node in self._advertised_ports:
-            listeners += f",{_SECOND}://{LOOPBACK}:{self._ports_behind[node]}"
-            advertised += f",{_SECOND}://{LOOPBACK}:{self._advertised_ports[node]}"
+        for name, ports in self._networks.items():
+            listeners += f",{name}://{LOOPBACK}:{self._ports_behind[name, node]}"
+            advertised += f",{name}://{LOOPBACK}:{ports[node]}"
         made_here = {
             "process.roles": "broker,controller",
             "node.id": str(node),
@@ -180,7 +179,10 @@ class ApacheKafka:
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
             "listener.security.protocol.map": ",".join(
-                ["CONTROLLER:PLAINTEXT", f"{_SECOND}:PLAINTEXT", *(f"{name}:{name}" for name in _PROTOCOLS)]
+                [
+                    *(f"{name}:PLAINTEXT" for name in ("CONTROLLER", *self._networks)),
+                    *(f"{name}:{name}" for name in _PROTOCOLS),
+                ]
             ),
             "log.dirs": str(home / "data"),
             # A topic that nobody made is an error, not a new topic.

@@ -7,6 +7,8 @@ with an event loop of its own, so that a test that blocks does not hold the byte
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
@@ -73,6 +75,8 @@ class TcpProxy:
 
         def reset() -> None:
             for writer in tuple(self._writers):
+                # Without this the end would come as an end in good order. See socket(7): linger for no time, and reset.
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 writer.transport.abort()
 
         self._call(reset)
