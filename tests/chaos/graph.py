@@ -24,7 +24,11 @@ LEDGER = "CHAOS_LEDGER"
 """The environment variable that names the ledger's file."""
 
 NODES = ("fetch", "think", "write")
-_LONGEST = {"fetch": 0.2, "think": 2.0, "write": 0.2}  # seconds
+_LASTS = {"fetch": (0.0, 0.2), "think": (0.0, 2.0), "write": (0.0, 0.2)}  # seconds
+# One request in so many takes longer than a worker's session lasts: a worker that was cut off is still at it when the group has
+# given it to another.
+_LONG_ONE_IN = 10
+_LONG_ONES_LAST = {"fetch": (0.0, 0.2), "think": (6.0, 12.0), "write": (2.0, 4.0)}
 
 
 class State(TypedDict, total=False):
@@ -63,7 +67,8 @@ def _node(ledger: Ledger, name: str, change: Callable[[Any], int]) -> Any:
     async def run(state: State, config: RunnableConfig) -> State:
         request, token = str(config["metadata"]["correlation_id"]), uuid.uuid4().hex
         began = time.time()
-        await asyncio.sleep(random.Random(f"{request} {name}").uniform(0.0, _LONGEST[name]))
+        lasts = (_LASTS if state["n"] % _LONG_ONE_IN else _LONG_ONES_LAST)[name]
+        await asyncio.sleep(random.Random(f"{request} {name}").uniform(*lasts))
         await asyncio.to_thread(ledger.executed, Execution(request, name, token, worker, began, time.time()))
         return {"value": change(state), "ran": [token]}
 

@@ -122,7 +122,7 @@ class Parts:
             self.workers = [
                 Supervised(stack.enter_context(self._worker(number))) for number in range(self._worker_count)
             ]
-            self.requester = Supervised(stack.enter_context(self._requester()))
+            self.requester = Supervised(self._requester())
             self._stack = stack.pop_all()
         return self
 
@@ -134,6 +134,10 @@ class Parts:
         for one in (self.requester, *self.workers):
             one.server.kill()  # at once: there is nothing left to drain
         self._stack.close()
+
+    def start_asking(self) -> None:
+        """Start the requester."""
+        self._stack.enter_context(self.requester.server)
 
     def leader_of(self, topic: str, partition: int) -> int:
         """The node that leads a partition now."""

@@ -55,7 +55,7 @@ _HOLD = {
     Kind.KILL_WORKER: (0.0, 3.0),
     Kind.KILL_REQUESTER: (0.0, 2.0),
     Kind.CUT_NETWORK: (2.0, 12.0),
-    Kind.CUT_OFF_WORKER: (10.0, 16.0),
+    Kind.CUT_OFF_WORKER: (12.0, 20.0),
     Kind.DELAY_NETWORK: (4.0, 10.0),
     Kind.KILL_TRIGGERER: (0.0, 5.0),
     Kind.KILL_SCHEDULER: (0.0, 5.0),
