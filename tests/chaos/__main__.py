@@ -40,7 +40,7 @@ def main(
         outcomes.append(
             run_session(
                 one,
-                SHORT if short else LONG,
+                extent,
                 folder / str(one),
                 timeout=timeout,
                 say=lambda it: console.print(f"  {it}"),

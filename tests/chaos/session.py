@@ -181,7 +181,7 @@ async def _ids_asked(settings: KafkaSettings) -> dict[int, set[str]]:
     found: dict[int, set[str]] = defaultdict(set)
     for record in await records(settings, settings.workflow_events_topic):
         event = decode_event(record.value)
-        found[event.payload.data["n"]].add(str(event.event_id))
+        found[int(str(event.payload.data["n"]))].add(str(event.event_id))
     return found
 
 
