@@ -8,6 +8,7 @@ waits for all of this, so no request is in two workers' hands.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, TopicPartition
     from aiokafka.structs import ConsumerRecord
 
+    from langgraph_integration.membership import Membership
     from workflow_events.settings import KafkaSettings
 
 __all__ = ["Delivery", "HeldPartitions"]
@@ -78,9 +80,18 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         settings: name the cluster in errors.
         rebalance_timeout: seconds that runs get to end when their partition is taken away.
         max_uncommitted: ended messages behind an unended one at which a partition is paused.
+        membership: begins when partitions are given; None where nobody asks for it.
     """
 
-    def __init__(self, settings: KafkaSettings, *, rebalance_timeout: float, max_uncommitted: int) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        *,
+        rebalance_timeout: float,
+        max_uncommitted: int,
+        membership: Membership | None = None,
+    ) -> None:
+        self._membership = membership
         self._settings = settings
         self._rebalance_timeout = rebalance_timeout
         self._max_uncommitted = max_uncommitted
@@ -157,6 +168,8 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Aiokafka's: the group has given us these partitions."""
+        if self._membership is not None:
+            self._membership.begin()
         self._held = {partition: _Partition() for partition in assigned}
         self._paused.clear()
         self.assigned.set()
@@ -203,6 +216,31 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             if stuck:
                 log.error("%d runs did not end within %g s of being cancelled", len(stuck), _CANCEL_PATIENCE)
         return sum(task.cancelled() or not task.done() for task in tasks)
+
+    async def let_go(self) -> int:
+        """Hand back all that is in hand, for the group may have given it to others; and go back to where that began.
+
+        Where the group has not, after all, the same messages are fetched and taken up again.
+
+        Returns:
+            How many were handed back.
+        """
+        deliveries = self.deliveries()
+        for partition, held in self._held.items():
+            if not held.leaving and (floor := held.floor.floor) is not None:
+                self.go_back(partition, floor)
+        return await self.release(deliveries, grace=0.0)
+
+    def go_back(self, partition: TopicPartition, offset: int) -> None:
+        """Fetch a partition from there again, as if nothing from there on had been taken."""
+        if partition not in self._held:
+            return
+        with contextlib.suppress(IllegalStateError):  # it has been taken away in this moment
+            self._consumer.seek(partition, offset)
+            if partition in self._paused:
+                self._paused.discard(partition)
+                self._consumer.resume(partition)
+            self._held[partition] = _Partition()
 
     def deliveries(self) -> list[Delivery]:
         """All messages in hand."""
