@@ -31,7 +31,7 @@ class Membership:
         self._ends = now()
 
     def confirm(self, sent_at: float) -> None:
-        """The group has confirmed what was sent at that time of the clock: a heartbeat, or the joining of it."""
+        """The group has confirmed what was sent at that time of the clock: a heartbeat, or a commit."""
         self._ends = max(self._ends, sent_at + _SHARE * self.session_timeout)
 
     def begin(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -47,20 +48,28 @@ class Delivery:
 
     Attributes:
         started: whether its turn has come; before that it can be handed back as if it had never been fetched.
+        answered: whether its run has ended; what is left is to publish the result.
+        handed_back: whether it is to be taken up again, as another delivery.
     """
 
-    __slots__ = ("held", "partition", "record", "started", "task")
+    __slots__ = ("answered", "handed_back", "held", "partition", "record", "started", "task")
 
     def __init__(self, record: ConsumerRecord, partition: TopicPartition, held: _Partition) -> None:
         self.record = record
         self.partition = partition
         self.held = held
         self.started = False
+        self.answered = False
+        self.handed_back = False
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Its turn has come."""
         self.started = True
+
+    def answer(self) -> None:
+        """Its run has ended."""
+        self.answered = True
 
 
 class _Partition:
@@ -80,7 +89,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         settings: name the cluster in errors.
         rebalance_timeout: seconds that runs get to end when their partition is taken away.
         max_uncommitted: ended messages behind an unended one at which a partition is paused.
-        membership: begins when partitions are given; None where nobody asks for it.
+        membership: told when partitions are given and commits confirmed; None where nobody asks for it.
     """
 
     def __init__(
@@ -129,7 +138,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         held.deliveries.discard(delivery)
         self.in_hand -= 1
         self.changed.set()
-        if handling.cancelled() or handling.exception() is not None:
+        if handling.cancelled() or handling.exception() is not None or delivery.handed_back:
             return
         held.floor.end(delivery.record.offset)
         if held is self._held.get(delivery.partition) and not held.leaving:
@@ -153,6 +162,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             }
             if not floors:
                 return
+            sent_at = time.monotonic()
             try:
                 await self._consumer.commit(floors)
             except CommitFailedError:
@@ -162,6 +172,8 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             except KafkaError:
                 with aio.map_errors(self._settings, "commit offsets", topic=next(iter(floors)).topic):
                     raise
+            if self._membership is not None:
+                self._membership.confirm(sent_at)  # a commit keeps a member's session alive, as a heartbeat does
             for partition, floor in floors.items():
                 if (held := self._held.get(partition)) is not None:
                     held.committed = floor
@@ -218,29 +230,34 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         return sum(task.cancelled() or not task.done() for task in tasks)
 
     async def let_go(self) -> int:
-        """Hand back all that is in hand, for the group may have given it to others; and go back to where that began.
+        """Stop what runs, for the group may have given it to others; where it has not, after all, it is taken up again.
 
-        Where the group has not, after all, the same messages are fetched and taken up again.
+        A run that has ended and whose result is being published goes on: nobody is paid twice for a result that is on the
+        topic twice.
 
         Returns:
             How many were handed back.
         """
-        deliveries = self.deliveries()
-        for partition, held in self._held.items():
-            if not held.leaving and (floor := held.floor.floor) is not None:
-                self.go_back(partition, floor)
-        return await self.release(deliveries, grace=0.0)
+        letting_go = [
+            delivery
+            for delivery in self.deliveries()
+            if not (delivery.answered or delivery.held.leaving or delivery.task is None or delivery.task.done())
+        ]
+        for delivery in letting_go:
+            delivery.handed_back = True
+            delivery.held.floor.hand_back(delivery.record.offset)
+        for partition in {delivery.partition for delivery in letting_go}:
+            self.go_back(partition)
+        return await self.release(letting_go, grace=0.0)
 
-    def go_back(self, partition: TopicPartition, offset: int) -> None:
-        """Fetch a partition from there again, as if nothing from there on had been taken."""
-        if partition not in self._held:
+    def go_back(self, partition: TopicPartition, offset: int | None = None) -> None:
+        """Fetch a partition again from what was handed back, and from ``offset``, which nobody has taken."""
+        held = self._held.get(partition)
+        if held is None:
             return
+        wanted = [place for place in (offset, held.floor.lowest_handed_back) if place is not None]
         with contextlib.suppress(IllegalStateError):  # it has been taken away in this moment
-            self._consumer.seek(partition, offset)
-            if partition in self._paused:
-                self._paused.discard(partition)
-                self._consumer.resume(partition)
-            self._held[partition] = _Partition()
+            self._consumer.seek(partition, min(wanted))
 
     def deliveries(self) -> list[Delivery]:
         """All messages in hand."""

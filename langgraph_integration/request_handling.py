@@ -44,7 +44,13 @@ class RequestHandler:
         self._lanes = ThreadLanes()
         self._slots = asyncio.Semaphore(concurrency)
 
-    async def handle(self, record: ConsumerRecord, on_start: Callable[[], None]) -> None:
+    async def handle(
+        self,
+        record: ConsumerRecord,
+        on_start: Callable[[], None],
+        *,
+        on_answer: Callable[[], None] = lambda: None,
+    ) -> None:
         """Process a message, in a task of its own.
 
         When this returns, its result is stored by all in-sync replicas, or it needs none.
@@ -53,6 +59,7 @@ class RequestHandler:
 
         Args:
             on_start: called when its turn has come; until then nothing of it has been done.
+            on_answer: called when its run has ended, before the result is published.
 
         Raises:
             TransportError: the result can be published nowhere, and waiting will not help.
@@ -70,6 +77,7 @@ class RequestHandler:
             # The task's context is its own, so this needs no undoing.
             structlog.contextvars.bind_contextvars(correlation_id=str(event.event_id), workflow_id=event.workflow_id)
             result = await self._runner.answer(event)
+            on_answer()
             await self._answer(record, event, result)
 
     async def _answer(self, record: ConsumerRecord, event: WorkflowEvent, result: WorkflowResultEvent) -> None:

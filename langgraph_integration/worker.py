@@ -44,7 +44,7 @@ _TOUCH_INTERVAL = 60.0  # while full: far below the poll interval after which ai
 _MAX_POLL_INTERVAL = 300.0
 _REJOIN_MARGIN = 15.0  # beyond the time that leaving partitions takes, to rejoin the group
 _STOP_PATIENCE = 5.0
-_LEASE_PATIENCE = 0.3
+_LEASE_PATIENCE = 0.05  # of a session
 _NOWHERE = TopicPartition("", 0)
 
 
@@ -214,7 +214,7 @@ class WorkflowWorker:
                 for record in records:
                     delivery = held.take(partition, record)
                     if delivery is not None:
-                        task = tasks.create_task(handler.handle(record, delivery.start))
+                        task = tasks.create_task(handler.handle(record, delivery.start, on_answer=delivery.answer))
                         delivery.task = task
                         task.add_done_callback(partial(held.settle, delivery))
 
@@ -251,7 +251,7 @@ class WorkflowWorker:
             if self._membership.holds or not self._held.in_hand:
                 continue
             # After a moment in which this process itself stood still, a heartbeat is confirmed at once if all is well.
-            await asyncio.sleep(_LEASE_PATIENCE)
+            await asyncio.sleep(_LEASE_PATIENCE * self._membership.session_timeout)
             if not self._membership.holds:
                 handed_back = await self._held.let_go()
                 log.warning(
