@@ -11,7 +11,7 @@ UV := $(shell command -v uv 2>/dev/null)
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.lock | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services demo test coverage mutants bench lint format docs lock clean
+.PHONY: help setup services demo test coverage chaos mutants bench lint format docs lock clean
 
 help: ## show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -45,6 +45,9 @@ test: setup services ## all tests, on every real part that can be had here
 coverage: setup services ## the same, and which lines and branches they reach (slower: limits of time are less sharp)
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
+
+chaos: setup services ## kill real processes on a seeded schedule and count; CHAOS='--seed 7' runs another one, see docs/chaos.md
+	$(BIN)/python -m tests.chaos $(or $(CHAOS),--docs)
 
 mutants: setup ## change the pure modules in every small way and see that a test fails (docs/mutation.md)
 	$(BIN)/mutmut run --max-children 2

@@ -15,12 +15,13 @@ class CommitFloor:
     again. (Pattern: the low-water mark of a sliding window; compare Spring Kafka's out-of-order commits.)
     """
 
-    __slots__ = ("_ended", "_next", "_open", "_taken")
+    __slots__ = ("_ended", "_handed_back", "_next", "_open", "_taken")
 
     def __init__(self) -> None:
         self._open: list[int] = []  # a heap; what ended is removed when it comes to the top
         self._ended: set[int] = set()
         self._taken: set[int] = set()
+        self._handed_back: set[int] = set()
         self._next: int | None = None
 
     @property
@@ -38,17 +39,35 @@ class CommitFloor:
         """How many offsets have ended and cannot be committed yet, because a lower one has not."""
         return len(self._ended)
 
+    @property
+    def lowest_handed_back(self) -> int | None:
+        """The lowest offset that was handed back and not taken again; None if there is none."""
+        return min(self._handed_back, default=None)
+
     def take(self, offset: int) -> bool:
         """Take an offset up; False if it is known already and has not to be run again.
 
         Offsets come in rising order but for repeats; they need not be consecutive (compaction, transactions).
         """
+        if offset in self._handed_back:
+            self._handed_back.discard(offset)
+            return True
         if self._next is not None and offset < self._next:
             return False
         heapq.heappush(self._open, offset)
         self._taken.add(offset)
         self._next = offset + 1
         return True
+
+    def hand_back(self, offset: int) -> None:
+        """Let an open offset be taken once more; until that has ended, it holds the floor.
+
+        Raises:
+            KeyError: the offset is not open.
+        """
+        if offset not in self._taken or offset in self._ended:
+            raise KeyError(offset)
+        self._handed_back.add(offset)
 
     def end(self, offset: int) -> None:
         """Say that the request at ``offset`` has its result published, or needs none.

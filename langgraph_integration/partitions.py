@@ -8,7 +8,9 @@ waits for all of this, so no request is in two workers' hands.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, TopicPartition
     from aiokafka.structs import ConsumerRecord
 
+    from langgraph_integration.membership import Membership
     from workflow_events.settings import KafkaSettings
 
 __all__ = ["Delivery", "HeldPartitions"]
@@ -47,9 +50,11 @@ class Delivery:
     Attributes:
         started: whether its turn has come; before that it can be handed back as if it had never been fetched.
         hand_over: asks its run to stop after the superstep that it is in.
+        answered: whether its run has ended; what is left is to publish the result.
+        handed_back: whether it is to be taken up again, as another delivery.
     """
 
-    __slots__ = ("hand_over", "held", "partition", "record", "started", "task")
+    __slots__ = ("answered", "hand_over", "handed_back", "held", "partition", "record", "started", "task")
 
     def __init__(self, record: ConsumerRecord, partition: TopicPartition, held: _Partition) -> None:
         self.record = record
@@ -57,11 +62,17 @@ class Delivery:
         self.held = held
         self.started = False
         self.hand_over = HandOver()
+        self.answered = False
+        self.handed_back = False
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Its turn has come."""
         self.started = True
+
+    def answer(self) -> None:
+        """Its run has ended."""
+        self.answered = True
 
 
 class _Partition:
@@ -81,9 +92,18 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         settings: name the cluster in errors.
         rebalance_timeout: seconds that runs get to end when their partition is taken away.
         max_uncommitted: ended messages behind an unended one at which a partition is paused.
+        membership: told when partitions are given and commits confirmed; None where nobody asks for it.
     """
 
-    def __init__(self, settings: KafkaSettings, *, rebalance_timeout: float, max_uncommitted: int) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        *,
+        rebalance_timeout: float,
+        max_uncommitted: int,
+        membership: Membership | None = None,
+    ) -> None:
+        self._membership = membership
         self._settings = settings
         self._rebalance_timeout = rebalance_timeout
         self._max_uncommitted = max_uncommitted
@@ -121,7 +141,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         held.deliveries.discard(delivery)
         self.in_hand -= 1
         self.changed.set()
-        if handling.cancelled() or handling.exception() is not None:
+        if handling.cancelled() or handling.exception() is not None or delivery.handed_back:
             return
         held.floor.end(delivery.record.offset)
         if held is self._held.get(delivery.partition) and not held.leaving:
@@ -145,6 +165,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             }
             if not floors:
                 return
+            sent_at = time.monotonic()
             try:
                 await self._consumer.commit(floors)
             except CommitFailedError:
@@ -154,12 +175,16 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             except KafkaError:
                 with aio.map_errors(self._settings, "commit offsets", topic=next(iter(floors)).topic):
                     raise
+            if self._membership is not None:
+                self._membership.confirm(sent_at)  # a commit keeps a member's session alive, as a heartbeat does
             for partition, floor in floors.items():
                 if (held := self._held.get(partition)) is not None:
                     held.committed = floor
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Aiokafka's: the group has given us these partitions."""
+        if self._membership is not None:
+            self._membership.begin()
         self._held = {partition: _Partition() for partition in assigned}
         self._paused.clear()
         self.assigned.set()
@@ -211,6 +236,36 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             if stuck:
                 log.error("%d runs did not end within %g s of being cancelled", len(stuck), _CANCEL_PATIENCE)
         return sum(task.cancelled() or not task.done() for task in tasks)
+
+    async def let_go(self) -> int:
+        """Stop what runs, for the group may have given it to others; where it has not, after all, it is taken up again.
+
+        A run that has ended and whose result is being published goes on: nobody is paid twice for a result that is on the
+        topic twice.
+
+        Returns:
+            How many were handed back.
+        """
+        letting_go = [
+            delivery
+            for delivery in self.deliveries()
+            if not (delivery.answered or delivery.held.leaving or delivery.task is None or delivery.task.done())
+        ]
+        for delivery in letting_go:
+            delivery.handed_back = True
+            delivery.held.floor.hand_back(delivery.record.offset)
+        for partition in {delivery.partition for delivery in letting_go}:
+            self.go_back(partition)
+        return await self.release(letting_go, grace=0.0)
+
+    def go_back(self, partition: TopicPartition, offset: int | None = None) -> None:
+        """Fetch a partition again from what was handed back, and from ``offset``, which nobody has taken."""
+        held = self._held.get(partition)
+        if held is None:
+            return
+        wanted = [place for place in (offset, held.floor.lowest_handed_back) if place is not None]
+        with contextlib.suppress(IllegalStateError):  # it has been taken away in this moment
+            self._consumer.seek(partition, min(wanted))
 
     def deliveries(self) -> list[Delivery]:
         """All messages in hand."""

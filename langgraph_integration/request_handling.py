@@ -68,7 +68,12 @@ class RequestHandler:
         self._slots = asyncio.Semaphore(concurrency)
 
     async def handle(
-        self, record: ConsumerRecord, on_start: Callable[[], None], hand_over: HandOver | None = None
+        self,
+        record: ConsumerRecord,
+        on_start: Callable[[], None],
+        hand_over: HandOver | None = None,
+        *,
+        on_answer: Callable[[], None] = lambda: None,
     ) -> None:
         """Process a message, in a task of its own.
 
@@ -79,6 +84,7 @@ class RequestHandler:
         Args:
             on_start: called when its turn has come; until then nothing of it has been done.
             hand_over: asks its run to stop after the superstep that it is in.
+            on_answer: called when its run has ended, before the result is published.
 
         Raises:
             TransportError: the result can be published nowhere, and waiting will not help.
@@ -99,6 +105,7 @@ class RequestHandler:
                     on_start()
                     result = await self._run(event, cancellation, hand_over or HandOver())
                     cancellation.end()
+                    on_answer()
                     await self._answer(record, event, result)
                     return
             except HandedOverError as error:
@@ -108,6 +115,7 @@ class RequestHandler:
                 if not cancellation.absorbed() or cancellation.asked is None:
                     raise
             on_start()
+            on_answer()
             # Its turn had not come.
             await self._answer(record, event, cancelled(event, cancellation.asked))
 

@@ -18,6 +18,7 @@ from langgraph_integration.control_reader import ControlReader
 from langgraph_integration.execution import GraphRunner
 from langgraph_integration.graph_registry import GraphRegistry
 from langgraph_integration.health import HealthEndpoint
+from langgraph_integration.membership import Membership
 from langgraph_integration.partitions import HeldPartitions
 from langgraph_integration.progress import Progress
 from langgraph_integration.publishing import Publisher
@@ -47,6 +48,7 @@ _MAX_POLL_INTERVAL = 300.0
 _REJOIN_MARGIN = 15.0  # beyond the time that leaving partitions takes, to rejoin the group
 _STOP_PATIENCE = 5.0
 _CATCH_UP_PATIENCE = 10.0  # for what the control topic holds when the worker starts
+_LEASE_PATIENCE = 0.05  # of a session
 _NOWHERE = TopicPartition("", 0)
 
 
@@ -89,10 +91,12 @@ class WorkflowWorker:
         """Set once the worker has been told to stop."""
         self._hurry = asyncio.Event()
         self._ready = asyncio.Event()
+        self._membership = Membership(self.worker_settings.session_timeout)
         self._held = HeldPartitions(
             self.settings,
             rebalance_timeout=self.worker_settings.rebalance_timeout,
             max_uncommitted=self.worker_settings.max_uncommitted,
+            membership=self._membership,
         )
         # As many again as can run wait in hand, so that a slot which becomes free is filled at once.
         self._most_in_hand = 2 * self.worker_settings.concurrency
@@ -182,6 +186,7 @@ class WorkflowWorker:
         )
         stack.push_async_callback(consumer.stop)
         self._held.attach(consumer)
+        aio.on_heartbeat(consumer, self._membership.confirm)
         stack.push_async_callback(self._commit_the_last)
         await stack.enter_async_context(self.health.serving(consumer))
         log.info(
@@ -209,6 +214,7 @@ class WorkflowWorker:
                 background = [
                     tasks.create_task(self._poll(consumer, handler, tasks)),
                     tasks.create_task(self._commit_regularly()),
+                    tasks.create_task(self._let_go_when_cut_off()),
                     tasks.create_task(self._announce()),
                 ]
                 await self.stopping.wait()
@@ -227,12 +233,20 @@ class WorkflowWorker:
                 # Reads nothing, and tells aiokafka that this consumer is alive.
                 await consumer.getmany(_NOWHERE, timeout_ms=0)
                 continue
+            if held.assigned.is_set() and not self._membership.holds:
+                await asyncio.sleep(_COMMIT_INTERVAL)
+                await consumer.getmany(_NOWHERE, timeout_ms=0)
+                continue
             batches: dict[TopicPartition, list[Any]] = await retrying(self._fetch, consumer, room)
             for partition, records in batches.items():
+                if held.assigned.is_set() and not self._membership.holds:
+                    held.go_back(partition, records[0].offset)
+                    continue
                 for record in records:
                     delivery = held.take(partition, record)
                     if delivery is not None:
-                        task = tasks.create_task(handler.handle(record, delivery.start, delivery.hand_over))
+                        handling = handler.handle(record, delivery.start, delivery.hand_over, on_answer=delivery.answer)
+                        task = tasks.create_task(handling)
                         delivery.task = task
                         task.add_done_callback(partial(held.settle, delivery))
 
@@ -261,6 +275,24 @@ class WorkflowWorker:
                 await self._held.commit()
             except CommitFailedError as error:
                 log.warning("Offsets not committed, for the group is rebalancing: %s", error)
+
+    async def _let_go_when_cut_off(self) -> None:
+        """Stop all runs once the group may have given them to others, of which a worker that is cut off is not told."""
+        while True:
+            await asyncio.sleep(max(_COMMIT_INTERVAL, self._membership.remaining))
+            if self._membership.holds or not self._held.in_hand:
+                continue
+            # After a moment in which this process itself stood still, a heartbeat is confirmed at once if all is well.
+            await asyncio.sleep(_LEASE_PATIENCE * self._membership.session_timeout)
+            if not self._membership.holds:
+                handed_back = await self._held.let_go()
+                log.warning(
+                    "The group has confirmed no heartbeat for %g s and may have given this worker's partitions to others: "
+                    "%d requests handed back. Check the network to %s.",
+                    self._membership.session_timeout,
+                    handed_back,
+                    self.settings.bootstrap_servers,
+                )
 
     async def _announce(self) -> None:
         await self._held.assigned.wait()

@@ -71,7 +71,7 @@ class DemoParts:
                 "WORKFLOW_WORKER_CHECKPOINTER": f"sqlite:///{self.folder / 'checkpoints.sqlite'}",
                 "WORKFLOW_WORKER_LOG_FORMAT": "json",
                 # The embedded broker lets a worker into its group after half of this.
-                "WORKFLOW_WORKER_SESSION_TIMEOUT": "2",
+                "WORKFLOW_WORKER_SESSION_TIMEOUT": "4",
             },
             directory=self.folder,
         )

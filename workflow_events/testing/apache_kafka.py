@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,6 +35,9 @@ class ApacheKafka:
         version: of Kafka, 4.0 or later.
         properties: more lines for every node's ``server.properties``; they win over the ones made here.
         jvm_options: for every node's Java.
+        networks: for each, a plain listener more on every node, which says that it is to be reached at these ports of
+            127.0.0.1, by node. Whoever wants to stand between some clients and the brokers (`TcpProxy`) listens there, and
+            passes on to `port_behind`.
 
     Raises:
         PartUnavailableError: Java or Maven is missing, or the version cannot be fetched.
@@ -47,13 +50,16 @@ class ApacheKafka:
         version: str = DEFAULT_VERSION,
         properties: Mapping[str, str] | None = None,
         jvm_options: tuple[str, ...] = JVM_OPTIONS,
+        networks: Sequence[Mapping[int, int]] = (),
     ) -> None:
         self.version = version
+        self._networks = {f"NETWORK{number}": dict(ports) for number, ports in enumerate(networks)}
         self._java = [java_program(), *jvm_options, "-cp", f"{kafka_libraries(version)}/*"]
         self._folder = Path(tempfile.mkdtemp(prefix="workflow-events-kafka-"))
         self._cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         self._ports = {node: free_port() for node in range(1, brokers + 1)}
         self._controller_ports = {node: free_port() for node in self._ports}
+        self._ports_behind = {(name, node): free_port() for name, ports in self._networks.items() for node in ports}
         self._properties = dict(properties or {})
         self._servers = {node: self._server(node) for node in self._ports}
 
@@ -74,6 +80,10 @@ class ApacheKafka:
     def bootstrap_servers(self) -> str:
         """Where clients connect, as ``host:port,host:port``; the addresses stay the same over restarts."""
         return ",".join(f"{LOOPBACK}:{port}" for port in self._ports.values())
+
+    def port_behind(self, node: int, network: int = 0) -> int:
+        """Where that node listens for that network, whose clients look for it at the network's port."""
+        return self._ports_behind[f"NETWORK{network}", node]
 
     @property
     def nodes(self) -> tuple[int, ...]:
@@ -154,7 +164,10 @@ class ApacheKafka:
     def _node_properties(self, node: int, home: Path) -> dict[str, str]:
         replicas = "3" if len(self._ports) >= 3 else "1"
         in_sync = "2" if len(self._ports) >= 3 else "1"
-        listeners = f"PLAINTEXT://{LOOPBACK}:{self._ports[node]}"
+        listeners = advertised = f"PLAINTEXT://{LOOPBACK}:{self._ports[node]}"
+        for name, ports in self._networks.items():
+            listeners += f",{name}://{LOOPBACK}:{self._ports_behind[name, node]}"
+            advertised += f",{name}://{LOOPBACK}:{ports[node]}"
         made_here = {
             "process.roles": "broker,controller",
             "node.id": str(node),
@@ -162,11 +175,14 @@ class ApacheKafka:
                 f"{n}@{LOOPBACK}:{port}" for n, port in self._controller_ports.items()
             ),
             "listeners": f"{listeners},CONTROLLER://{LOOPBACK}:{self._controller_ports[node]}",
-            "advertised.listeners": listeners,
+            "advertised.listeners": advertised,
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
             "listener.security.protocol.map": ",".join(
-                ["CONTROLLER:PLAINTEXT", *(f"{name}:{name}" for name in _PROTOCOLS)]
+                [
+                    *(f"{name}:PLAINTEXT" for name in ("CONTROLLER", *self._networks)),
+                    *(f"{name}:{name}" for name in _PROTOCOLS),
+                ]
             ),
             "log.dirs": str(home / "data"),
             # A topic that nobody made is an error, not a new topic.

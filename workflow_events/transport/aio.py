@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,6 +47,7 @@ __all__ = [
     "map_errors",
     "new_consumer",
     "not_confirmed",
+    "on_heartbeat",
     "post",
     "send",
     "start_consumer",
@@ -185,6 +187,24 @@ async def start_consumer(
         await consumer.stop()
         raise
     return consumer
+
+
+def on_heartbeat(consumer: AIOKafkaConsumer, confirmed: Callable[[float], None]) -> None:
+    """Have a member of a group told of each heartbeat that its group confirms: when it was *sent*, by ``time.monotonic()``.
+
+    aiokafka keeps this to itself, and goes on as a member, for all that a caller can see, while it is cut off.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001
+    send_heartbeat = coordinator._do_heartbeat  # noqa: SLF001
+
+    async def send() -> bool:
+        sent_at = time.monotonic()
+        known: bool = await send_heartbeat()
+        if known:
+            confirmed(sent_at)
+        return known
+
+    coordinator._do_heartbeat = send  # noqa: SLF001
 
 
 async def _connected(settings: KafkaSettings, start: Callable[[Stopwatch], Awaitable[_Client]]) -> _Client:

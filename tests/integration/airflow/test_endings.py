@@ -47,7 +47,9 @@ def cancels(kafka_settings: KafkaSettings) -> Callable[[int], list[WorkflowEvent
         topic = kafka_settings.workflow_control_topic
         consumer = blocking.new_consumer(kafka_settings)
         try:
-            consumer.assign([TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())])
+            consumer.assign(
+                [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+            )
             consumer.seek_to_beginning()
             found: list[WorkflowEvent] = []
 

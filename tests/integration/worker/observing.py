@@ -42,8 +42,11 @@ async def eventually(condition: Callable[[], Any], timeout: float = 30.0) -> Any
 
 
 def quick(broker: Broker, **options: Any) -> WorkerSettings:
-    """A worker's settings with a group of its own, and with as short a session as the broker takes."""
-    session = 6.0 if isinstance(broker, ApacheKafka) else 2.0
+    """A worker's settings with a group of its own, and with as short a session as the broker and a busy machine take.
+
+    A worker that has heard nothing of its group for four fifths of its session takes itself for cut off.
+    """
+    session = 6.0 if isinstance(broker, ApacheKafka) else 4.0
     return WorkerSettings(
         **{"group_id": f"workers-{uuid.uuid4().hex[:8]}", "session_timeout": session, "drain_timeout": 10.0, **options}
     )

@@ -109,7 +109,7 @@ async def test_a_langgraph_json_and_its_environment_are_served_and_missing_topic
     environment = {
         "STEP": "5",
         "KAFKA_BOOTSTRAP_SERVERS": embedded_broker.bootstrap_servers,
-        "WORKFLOW_WORKER_SESSION_TIMEOUT": "2",
+        "WORKFLOW_WORKER_SESSION_TIMEOUT": "4",
         "WORKFLOW_WORKER_GROUP_ID": f"group-{tag}",
         **{f"KAFKA_{name.upper()}": topic for name, topic in topics.items()},
     }
@@ -140,7 +140,7 @@ async def test_a_sync_node_that_never_ends_does_not_keep_the_process(
         "KAFKA_BOOTSTRAP_SERVERS": embedded_settings.bootstrap_servers,
         "KAFKA_WORKFLOW_EVENTS_TOPIC": embedded_settings.workflow_events_topic,
         "WORKFLOW_WORKER_GROUP_ID": options.group_id,
-        "WORKFLOW_WORKER_SESSION_TIMEOUT": "2",
+        "WORKFLOW_WORKER_SESSION_TIMEOUT": "4",
         "WORKFLOW_WORKER_DRAIN_TIMEOUT": "0.2",
     }
     command = [sys.executable, "-m", "langgraph_integration", "project.py:stuck"]

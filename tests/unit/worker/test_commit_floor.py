@@ -82,3 +82,29 @@ class FloorMachine(RuleBasedStateMachine):
 
 
 TestFloor = FloorMachine.TestCase
+
+
+def test_what_is_handed_back_holds_the_floor_and_may_be_taken_once_more() -> None:
+    # Given three offsets, of which the first and the last have ended
+    floor = CommitFloor()
+    for offset in (5, 6, 7):
+        assert floor.take(offset)
+    floor.end(5)
+    floor.end(7)
+    # When the open one is handed back
+    floor.hand_back(6)
+    assert (floor.floor, floor.lowest_handed_back) == (6, 6)
+    # Then of all that is fetched again it alone is taken, and once
+    assert [floor.take(offset) for offset in (5, 6, 6, 7, 8)] == [False, True, False, False, True]
+    assert floor.lowest_handed_back is None
+    floor.end(6)
+    assert floor.floor == 8
+
+
+def test_only_what_is_open_can_be_handed_back() -> None:
+    floor = CommitFloor()
+    floor.take(1)
+    floor.end(1)
+    for offset in (1, 2):
+        with pytest.raises(KeyError):
+            floor.hand_back(offset)
