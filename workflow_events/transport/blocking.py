@@ -15,6 +15,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailed
 from tenacity import Retrying, retry_if_exception, retry_if_result, stop_before_delay, wait_fixed
 
 from workflow_events.errors import WorkflowEventsError
+from workflow_events.outgoing import Outgoing
 from workflow_events.transport.dialling import Connection, finish
 from workflow_events.transport.faults import check_partition, translate, undelivered, unflushed
 from workflow_events.transport.options import (
@@ -46,6 +47,7 @@ class Producer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no type
 
     settings: KafkaSettings
     connection: Connection
+    outgoing: Outgoing | None
 
     def close(self, timeout: float | None = None, null_logger: bool = False) -> None:  # noqa: FBT001, FBT002 - kafka-python's
         """Close it, and give up after ``timeout`` seconds on what is not delivered by then.
@@ -100,6 +102,7 @@ def new_producer(settings: KafkaSettings, *, connect_timeout: float | None = Non
     producer, connection = _construct(Producer, settings, options)
     producer.settings = settings
     producer.connection = connection
+    producer.outgoing = Outgoing.of(settings)
     return producer
 
 
@@ -177,6 +180,8 @@ def _begin(producer: Producer, message: OutgoingMessage, watch: Stopwatch) -> Fu
         _await_topic(producer, message.topic, min(TOPIC_PATIENCE, watch.remaining()))
         partitions = producer.connection.cluster.partitions_for_topic(message.topic)
         check_partition(producer.settings, message, partitions)
+        if producer.outgoing is not None:
+            message = producer.outgoing.ready(message)
         return producer.send(
             message.topic,
             value=message.value,
