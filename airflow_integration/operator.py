@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -140,7 +141,7 @@ class WorkflowOperator(BaseOperator):
         self.run_link = self.hook.run_url(pending_of(event))
         result = take_over(event, self.hook.read_result)
         self.log.info("The result of request %s is %s.", result.correlation_id, result.status.value)
-        return value_of(result)
+        return value_of(self.hook.with_payload(result))
 
     def execute_gathered(self, context: Context, event: GatherHandover) -> list[dict[str, Any] | None]:  # noqa: ARG002
         """Go on with what the trigger of many requests hands over."""
@@ -265,6 +266,8 @@ class WorkflowOperator(BaseOperator):
         return Gathered(requests, results)
 
     def _values_of(self, gathered: Gathered) -> list[dict[str, Any] | None]:
+        if any(result is not None and result.claim_check is not None for result in gathered.results):
+            gathered = replace(gathered, results=self.hook.with_payloads(gathered.results))
         self.log.info("%s", summary_of(gathered))
         return values_of(gathered, self.wait_for, return_partial_on_timeout=self.return_partial_on_timeout)
 

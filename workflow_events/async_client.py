@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from workflow_events.errors import InvalidEventError, ResultTimeoutError, WorkflowEventsError
 from workflow_events.events import EventSource
 from workflow_events.identifiers import new_event_id
+from workflow_events.payloads import Payloads
 from workflow_events.replies.async_reader import ReplyReader
 from workflow_events.replies.gathering import Gathering
 from workflow_events.replies.scatter import gather_replies
@@ -67,6 +68,7 @@ class AsyncWorkflowClient:
         self.settings = settings or KafkaSettings()
         self.source = source
         self.reply_partition = reply_partition
+        self._payloads = Payloads(self.settings)
         self._resources = contextlib.AsyncExitStack()
         self._reader: ReplyReader | None = None
         self._producer: aio.Producer | None = None
@@ -121,11 +123,14 @@ class AsyncWorkflowClient:
 
         Raises:
             ResultTimeoutError: none by the request's deadline.
+            ClaimCheckError: it is kept in a store, and cannot be had from there.
         """
         if pending.reply_topic == self.settings.workflow_results_topic:
-            return (await self._opened.wait(pending)).event
-        async with ReplyReader.lease(self.settings, pending.reply_topic) as reader:
-            return (await reader.wait(pending)).event
+            event = (await self._opened.wait(pending)).event
+        else:
+            async with ReplyReader.lease(self.settings, pending.reply_topic) as reader:
+                event = (await reader.wait(pending)).event
+        return event if event.claim_check is None else await self._payloads.atake(event)
 
     async def request(
         self,
@@ -146,11 +151,12 @@ class AsyncWorkflowClient:
             # Who waits keeps no message: with its headers it is a dozen objects for the garbage collector to visit.
             del message
             try:
-                return (await expected.reply()).event
+                event = (await expected.reply()).event
             except ResultTimeoutError as error:
                 if sent.done():
                     raise
                 raise undelivered(self.settings, self.settings.workflow_events_topic, timeout) from error
+        return event if event.claim_check is None else await self._payloads.atake(event)
 
     async def gather(
         self,
@@ -197,7 +203,7 @@ class AsyncWorkflowClient:
             replies = await gather_replies(
                 expected, wait_for, return_partial_on_timeout=return_partial_on_timeout, on_progress=on_progress
             )
-        return [reply.event if reply is not None else None for reply in replies]
+        return await self._payloads.atake_each([reply.event if reply is not None else None for reply in replies])
 
     async def cancel(self, pending: PendingRequest) -> None:
         """Ask whichever worker has the run to stop it. Returns when the broker has the wish, not when the run has ended.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from workflow_events.errors import InvalidEventError
 from workflow_events.events import EventSource
 from workflow_events.identifiers import new_event_id
+from workflow_events.payloads import Payloads
 from workflow_events.replies.gathering import Gathering
 from workflow_events.replies.sync_reader import SyncReplyReader
 from workflow_events.replies.sync_scatter import collect_replies
@@ -64,6 +65,7 @@ class WorkflowClient:
         self.settings = settings or KafkaSettings()
         self.source = source
         self.reply_partition = reply_partition
+        self._payloads = Payloads(self.settings)
         self._lock = threading.Lock()
         self._producer: blocking.Producer | None = None
         self._readers: dict[tuple[str, int | None], SyncReplyReader] = {}
@@ -116,8 +118,9 @@ class WorkflowClient:
 
         Raises:
             ResultTimeoutError: none by the request's deadline.
+            ClaimCheckError: it is kept in a store, and cannot be had from there.
         """
-        return self._reader(pending.reply_topic, pending.reply_partition).wait(pending).event
+        return self._payloads.take(self._reader(pending.reply_topic, pending.reply_partition).wait(pending).event)
 
     def request(
         self,
@@ -248,7 +251,7 @@ class WorkflowClient:
         if not gathering.done and not return_partial_on_timeout:
             read_to, cause = reader.progress()
             raise gathering.timed_out(requests, read_to=read_to, cause=cause)
-        return gathering.events
+        return self._payloads.take_each(gathering.events)
 
     def cancel(self, pending: PendingRequest) -> None:
         """Ask whichever worker has the run to stop it. Returns when the broker has the wish, not when the run has ended.
