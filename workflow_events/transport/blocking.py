@@ -35,7 +35,17 @@ if TYPE_CHECKING:
     from workflow_events.settings import KafkaSettings
     from workflow_events.wire import OutgoingMessage
 
-__all__ = ["Producer", "flush", "map_errors", "new_admin", "new_consumer", "new_producer", "send", "send_all"]
+__all__ = [
+    "Producer",
+    "check_readable",
+    "flush",
+    "map_errors",
+    "new_admin",
+    "new_consumer",
+    "new_producer",
+    "send",
+    "send_all",
+]
 
 _Client = TypeVar("_Client")
 
@@ -116,10 +126,31 @@ def new_consumer(settings: KafkaSettings, **options: Any) -> KafkaConsumer:
     Raises:
         TransportError: no broker could be reached, or none let us in.
     """
-    consumer, _ = _construct(
+    consumer, connection = _construct(
         KafkaConsumer, settings, {**kafka_python_options(settings), **consumer_options(settings), **options}
     )
+    consumer.connection = connection
     return consumer
+
+
+def check_readable(settings: KafkaSettings, consumer: KafkaConsumer, topic: str, timeout: float) -> None:
+    """Tells a topic that may not be seen from one that is not there; to kafka-python's consumers the two are the same.
+
+    Args:
+        consumer: from :func:`new_consumer`.
+        timeout: seconds.
+
+    Raises:
+        AccessDeniedError: the topic may not be seen.
+        TopicNotFoundError: it is not there.
+        TransportError: no broker answers.
+    """
+    with map_errors(settings, "read", topic=topic):
+        code = consumer.connection.topic_error(topic, timeout)
+        if code == TopicAuthorizationFailedError.errno:
+            raise TopicAuthorizationFailedError(topic)
+        if code == UnknownTopicOrPartitionError.errno:
+            raise UnknownTopicOrPartitionError(topic)
 
 
 def new_admin(settings: KafkaSettings) -> KafkaAdminClient:
