@@ -7,6 +7,7 @@ back, for threads and for event loops. obstore is imported, and the store opened
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -255,6 +256,8 @@ def _open(settings: KafkaSettings) -> ObjectStore:
                 "timeout": seconds,
                 "connect_timeout": timedelta(seconds=settings.connect_timeout),
                 "user_agent": settings.client_id,
+                # Options that are given replace all of the environment's, and this one is how a test's server is reached.
+                "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true"},
             },
             retry_config={"max_retries": _RETRIES, "retry_timeout": seconds},
         )
