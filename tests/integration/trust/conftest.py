@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import itertools
+import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 
@@ -16,6 +20,11 @@ from workflow_events import KafkaSettings
 from workflow_events.testing.apache_kafka import ApacheKafka
 from workflow_events.testing.kafka_sources import Broker
 from workflow_events.topics import ensure_topics
+
+# Airflow writes a configuration file into its home when it is first imported: not into the developer's.
+if "AIRFLOW_HOME" not in os.environ:
+    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="workflow-events-airflow-trust-")
+    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 Admit = Callable[..., KafkaSettings]
 
