@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,7 +46,7 @@ def operator(conn_id: str, data: Any) -> WorkflowOperator:
 def deferred(task: WorkflowOperator, context: dict[str, Any]) -> TaskDeferred:
     with pytest.raises(TaskDeferred) as caught:
         execute(task, context)
-    caught.value.trigger.settle = None  # type: ignore[attr-defined]
+    caught.value.trigger.settle = None
     return caught.value
 
 
@@ -69,7 +70,7 @@ async def test_what_airflow_stores_is_small_and_the_triggerer_needs_no_store(
     waiting = deferred(task, context())
     monkeypatch.delenv("KAFKA_CLAIM_CHECK_STORE")
     # When the trigger fires
-    event = await fire(revive(waiting.trigger))  # type: ignore[type-var]
+    event = await fire(revive(waiting.trigger))
     # Then its event is small, and says what is in the store
     assert len(json.dumps(event)) < 3_000
     assert "claim_check" in event["result"]
@@ -78,11 +79,10 @@ async def test_what_airflow_stores_is_small_and_the_triggerer_needs_no_store(
 def test_a_result_that_is_gone_fails_the_task_in_words(
     responder: Responder, conn_id: str, context: MakeContext, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import asyncio
-
-    task, contexts = operator(conn_id, {"size": SIZE}), context()
+    task: Any = operator(conn_id, {"size": SIZE})
+    contexts = context()
     waiting = deferred(task, contexts)
-    event = asyncio.run(fire(revive(waiting.trigger)))  # type: ignore[type-var]
+    event = asyncio.run(fire(revive(waiting.trigger)))
     for path in (store / "results").rglob("*"):
         if path.is_file():
             path.unlink()
@@ -94,11 +94,10 @@ def test_a_result_that_is_gone_fails_the_task_in_words(
 def test_one_of_many_that_is_gone_is_named(
     responder: Responder, conn_id: str, context: MakeContext, store: Path
 ) -> None:
-    import asyncio
-
-    task, contexts = operator(conn_id, [{"small": 1}, {"size": SIZE}]), context()
+    task: Any = operator(conn_id, [{"small": 1}, {"size": SIZE}])
+    contexts = context()
     waiting = deferred(task, contexts)
-    event = asyncio.run(fire(revive(waiting.trigger)))  # type: ignore[type-var]
+    event = asyncio.run(fire(revive(waiting.trigger)))
     for path in (store / "results").rglob("*"):
         if path.is_file():
             path.unlink()

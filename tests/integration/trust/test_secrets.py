@@ -67,7 +67,7 @@ def ask_in_airflow(settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> 
             }
         ),
     )
-    task = WorkflowOperator(
+    task: Any = WorkflowOperator(
         task_id="ask", workflow_id="add", data={"n": 5}, timeout=60, deferrable=True, inline_wait=0,
         workflow_events_conn_id="guarded",
     )  # fmt: skip
@@ -78,7 +78,7 @@ def ask_in_airflow(settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(TaskDeferred) as caught:
         execute(task, context)
     row = caught.value.trigger.serialize()
-    trigger = revive(caught.value.trigger)  # type: ignore[type-var]
+    trigger = revive(caught.value.trigger)
     trigger.settle = None
     event = asyncio.run(fire(trigger))
     value = task.execute_complete(context, event)
