@@ -94,20 +94,24 @@ def admit(
         assert refused == {name: None}
         if wanted:
             client.create_acls([_acl(name, right) for right in wanted])
-        _wait_until_told(client, name, len(wanted))
+        wait_until(lambda: client.describe_user_scram_credentials([name])[name]["credential_infos"], timeout=20)
+        wait_until(lambda: _rights_of(client, name) == len(wanted), timeout=20)
     return admin.replace(sasl_mechanism=mechanism, sasl_username=name, sasl_password=secret)
 
 
-def _wait_until_told(client: Any, name: str, count: int) -> None:
-    """Wait until the broker has heard from the controller what it is to know."""
+def grant(admin: KafkaSettings, name: str, rights: Iterable[Right]) -> None:
+    """Give somebody rights who is known by other means."""
+    wanted = list(rights)
+    with closing(blocking.new_admin(admin)) as client:
+        client.create_acls([_acl(name, right) for right in wanted])
+        wait_until(lambda: _rights_of(client, name) == len(wanted), timeout=20)
+
+
+def _rights_of(client: Any, name: str) -> int:
+    """How many the broker knows, which hears of them from the controller."""
     anything = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
     theirs = ACLFilter(f"User:{name}", None, ACLOperation.ANY, ACLPermissionType.ANY, anything)
-
-    def knows() -> bool:
-        credentials = client.describe_user_scram_credentials([name])[name]["credential_infos"]
-        return bool(credentials) and len(client.describe_acls(theirs)[0]) == count
-
-    wait_until(knows, timeout=20)
+    return len(client.describe_acls(theirs)[0])
 
 
 def _acl(name: str, right: Right) -> ACL:
