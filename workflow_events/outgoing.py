@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Outgoing"]
 
+_DEAD_LETTER = "dead-letter-reason"
+
 
 class Outgoing:
     """Makes messages ready to be published. A message that is ready stays as it is, so it may be tried again.
@@ -44,15 +46,20 @@ class Outgoing:
         Raises:
             MessageTooLargeError, TransportError, ConfigurationError: as :meth:`Payloads.put` does.
         """
-        if self._payloads is not None and not is_signed(message):
-            message = self._payloads.put(message)
-        return self._signed(message)
+        if _is_final(message):
+            return message
+        return self._signed(message if self._payloads is None else self._payloads.put(message))
 
     async def aready(self, message: OutgoingMessage) -> OutgoingMessage:
         """As :meth:`ready`, in an event loop."""
-        if self._payloads is not None and not is_signed(message):
-            message = await self._payloads.aput(message)
-        return self._signed(message)
+        if _is_final(message):
+            return message
+        return self._signed(message if self._payloads is None else await self._payloads.aput(message))
 
     def _signed(self, message: OutgoingMessage) -> OutgoingMessage:
         return message if self._signatures is None else self._signatures.sign(message)
+
+
+def _is_final(message: OutgoingMessage) -> bool:
+    """Whether a message goes as it is: it was made ready before, or it is a dead letter, which is somebody else's word."""
+    return is_signed(message) or any(name == _DEAD_LETTER for name, _ in message.headers)

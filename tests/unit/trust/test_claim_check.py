@@ -123,6 +123,16 @@ def test_a_message_that_was_signed_before_is_not_changed(settings: KafkaSettings
     assert now.ready(old) is old
 
 
+def test_a_dead_letter_keeps_its_bytes_and_is_not_vouched_for(settings: KafkaSettings) -> None:
+    outgoing = Outgoing.of(settings.replace(signing_keys=new_key("k", bytes(32))))
+    assert outgoing is not None
+    letter = message(request())
+    letter.headers.append(("dead-letter-reason", b"unknown graph"))
+
+    assert outgoing.ready(letter) is letter
+    assert files(settings) == []
+
+
 def reference(settings: KafkaSettings, event: WorkflowResultEvent | None = None) -> WorkflowResultEvent:
     return wire.decode_result(Payloads(settings).put(message(event or result())).value)
 
