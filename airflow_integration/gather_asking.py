@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_integration.cancelling import cancel
@@ -120,6 +121,8 @@ class GatheringTask(RequestingTask):
         return Gathered(requests, results)
 
     def _values_of(self, gathered: Gathered) -> list[dict[str, Any] | None]:
+        if any(result is not None and result.claim_check is not None for result in gathered.results):
+            gathered = replace(gathered, results=self.hook.with_payloads(gathered.results))
         self.log.info("%s", summary_of(gathered))
         rest = [request for request, result in zip(gathered.requests, gathered.results, strict=True) if result is None]
         if gathered.timed_out is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.log import mask_secret
 
 from airflow_integration import options
 from airflow_integration.client_logs import quieten
@@ -14,7 +15,7 @@ from airflow_integration.connection import CONN_TYPE, DEFAULT_CONN_ID, settings_
 from workflow_events.errors import ConfigurationError, WorkflowEventsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from airflow.sdk import Connection
@@ -77,6 +78,14 @@ class WorkflowEventsHook(BaseHook):
             ConfigurationError: the connection is missing or does not hold together.
         """
         quieten()  # whoever asks for these is about to open a client
+        settings = self._settings()
+        if settings.signing_keys is not None:
+            mask_secret(
+                settings.signing_keys.get_secret_value()
+            )  # Airflow masks passwords by itself, and no other names
+        return settings
+
+    def _settings(self) -> KafkaSettings:
         if self.connection is not None:
             return settings_of(self.connection)
         from workflow_events.settings import KafkaSettings  # noqa: PLC0415 - DAG files are parsed without it
@@ -116,6 +125,27 @@ class WorkflowEventsHook(BaseHook):
         from workflow_events.replies.read_back import read_back  # noqa: PLC0415 - brings in a Kafka client
 
         return {position: reply.event for position, reply in read_back(self.settings, wanted).items()}
+
+    def with_payload(self, event: WorkflowResultEvent) -> WorkflowResultEvent:
+        """A result with its payload, taken from the store where the event only refers to it.
+
+        The triggerer passes such an event on as it is; only the task's worker needs the right to read the store.
+
+        Raises:
+            ClaimCheckError: the payload cannot be had; the message says what to do.
+            TransportError: the store does not answer, or does not let us read.
+        """
+        if event.claim_check is None:
+            return event
+        from workflow_events.payloads import Payloads  # noqa: PLC0415 - seldom needed
+
+        return Payloads(self.settings).take(event)
+
+    def with_payloads(self, events: Sequence[WorkflowResultEvent | None]) -> list[WorkflowResultEvent | None]:
+        """Results as :meth:`with_payload` gives them; one whose payload cannot be had is an ``error`` result."""
+        from workflow_events.payloads import Payloads  # noqa: PLC0415 - seldom needed
+
+        return Payloads(self.settings).take_each(events)
 
     def run_url(self, pending: PendingRequest) -> str:
         """Where people look at a request's run; an empty text where no template is set."""

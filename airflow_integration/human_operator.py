@@ -170,12 +170,12 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
     def _go_on(self, context: Context, stopped: Interruption, result: WorkflowResultEvent) -> Any:
         """The run's result, or its next question."""
         if result.status is not ResultStatus.INTERRUPTED:
-            return value_of(result)
+            return value_of(self.hook.with_payload(result))
         again = _stopped_again(result, stopped)
         if _form_of(again) == _form_of(stopped):
             self.log.info("The workflow asks this, still or again.")
             return self._show(context, again)
-        return again.to_value() if self.on_interrupt == "return" else value_of(result)
+        return again.to_value() if self.on_interrupt == "return" else value_of(self.hook.with_payload(result))
 
     def _refuse(self, context: Context, stopped: Interruption, error: object) -> NoReturn:
         self.log.warning("The answer does not fit the question, and can be given again: %s", error)

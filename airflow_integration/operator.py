@@ -203,7 +203,7 @@ class WorkflowOperator(GatheringTask, BaseOperator):
     def _value_of(self, result: WorkflowResultEvent) -> dict[str, Any]:
         if self.on_interrupt == "return" and result.status is ResultStatus.INTERRUPTED:
             return interruption_of(result, self.graph)
-        return value_of(result)
+        return value_of(self.hook.with_payload(result))
 
     def _request_options(self, identity: RequestIdentity) -> dict[str, Any]:
         return {

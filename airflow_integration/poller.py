@@ -126,8 +126,12 @@ class WorkflowResultPoller:
         Raises:
             ResultTimeoutError: none by the request's deadline; the message names id, topic and cursor.
             TransportError: the broker refuses, or the topic does not exist.
+            ClaimCheckError: the result is kept in a store, and cannot be had from there.
         """
-        return self._reader(pending.reply_topic, pending.reply_partition).wait(pending).event
+        from workflow_events.payloads import Payloads  # noqa: PLC0415 - DAG files are parsed without it
+
+        event = self._reader(pending.reply_topic, pending.reply_partition).wait(pending).event
+        return event if event.claim_check is None else Payloads(self.settings).take(event)
 
     def _start(self, correlation_id: UUID, now: datetime) -> datetime:
         asked = timestamp_of(correlation_id)

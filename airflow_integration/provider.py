@@ -58,6 +58,12 @@ def _connection_type() -> dict[str, Any]:
             "ssl_certfile": _field("Client certificate", "Path to this client's certificate, PEM."),
             "ssl_keyfile": _field("Client key", "Path to this client's private key, PEM."),
             "ssl_key_password": _field("Client key's password", format="password"),
+            "signing_keys": _field(
+                "Signing keys", "id:base64key,id2:base64key2; the first signs, all verify.", format="password"
+            ),
+            "claim_check_store": _field(
+                "Store of large payloads", "A folder that both sides see, or a URL such as s3://bucket/prefix."
+            ),
             "workflow_events_topic": _field(
                 "Requests topic", "Where requests are published; workflow-events if empty."
             ),

@@ -140,7 +140,7 @@ class WorkflowResultSensor(BaseSensorOperator):
             result = take_over(event, self.hook.read_result)
         except ResultTimeoutError as error:
             raise _timed_out(error.pending, error) from error
-        return value_of(result)
+        return value_of(self.hook.with_payload(result))
 
     def _poller(self) -> WorkflowResultPoller:
         return WorkflowResultPoller(topic=self.topic, timeout=self.timeout, settings=self.hook.settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,7 @@ class GraphRunner:
         recursion_limit: supersteps that one run may take; None: the graph's own, or LangGraph's default.
         config: what every run's config begins with, such as callbacks.
         now: the clock that deadlines are read by.
+        take_payload: brings a request's data where they are kept in a store; what it raises is the request's answer.
     """
 
     def __init__(
@@ -80,12 +81,14 @@ class GraphRunner:
         recursion_limit: int | None = None,
         config: RunnableConfig | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(tz=UTC),
+        take_payload: Callable[[WorkflowEvent], Awaitable[WorkflowEvent]] | None = None,
     ) -> None:
         self.choose = choose
         self.run_timeout = run_timeout
         self.recursion_limit = recursion_limit
         self.config = config
         self._now = now
+        self._take_payload = take_payload
 
     async def answer(self, event: WorkflowEvent, supervision: Supervision = _ALONE) -> WorkflowResultEvent:
         """The one result of a request. Nothing else gets out of it but a cancellation of this call, and a hand-over.
@@ -119,6 +122,8 @@ class GraphRunner:
                 f"The request's deadline {event.deadline.isoformat()} had passed when its turn came, at {now.isoformat()}"
             )
         chosen = self.choose(event)
+        if event.claim_check is not None and self._take_payload is not None:
+            event = await self._take_payload(event)
         config = self._config(event)
         limit = asyncio.timeout(self.run_timeout)
         try:

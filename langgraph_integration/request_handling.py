@@ -19,6 +19,7 @@ from langgraph_integration.resuming import REQUESTS
 from langgraph_integration.supervision import HandOver, Supervision
 from langgraph_integration.thread_lanes import ThreadLanes
 from workflow_events.errors import InvalidEventError
+from workflow_events.signing import REQUEST_TYPES, Signatures
 from workflow_events.wire import decode_event, return_address_in
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class RequestHandler:
         self._runner = runner
         self._publisher = publisher
         self._settings = settings
+        self._signatures = Signatures.of(settings)
         self._cancellations = Cancellations() if cancellations is None else cancellations
         self._progress = progress
         self._answered = RecentAnswers()
@@ -89,6 +91,10 @@ class RequestHandler:
         Raises:
             TransportError: the result can be published nowhere, and waiting will not help.
         """
+        if self._signatures is not None and not self._signatures.admits(record, REQUEST_TYPES, topic=record.topic):
+            # Not even a dead letter: whoever asked without a key would be answered in our name.
+            on_start()
+            return
         try:
             event = decode_event(record.value)
         except InvalidEventError as error:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph_integration.execution import GraphRunner
 from langgraph_integration.graph_registry import RegisteredGraph
+from workflow_events.payloads import Payloads
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -47,7 +48,12 @@ async def run_and_publish(
         TransportError: the result could not be published.
     """
     registered = RegisteredGraph(request.workflow_id, graph)
-    runner = GraphRunner(lambda _: registered, config=config, run_timeout=run_timeout)
+    runner = GraphRunner(
+        lambda _: registered,
+        config=config,
+        run_timeout=run_timeout,
+        take_payload=Payloads(producer.settings).atake,
+    )
     result = await runner.answer(request)
     await producer.publish(result, address)
     return result

@@ -26,6 +26,7 @@ from langgraph_integration.request_handling import RequestHandler
 from langgraph_integration.signals import on_stop_signals
 from langgraph_integration.worker_settings import WorkerSettings
 from workflow_events.errors import ConfigurationError, WorkflowEventsError
+from workflow_events.payloads import Payloads
 from workflow_events.retry import async_transport_retrying
 from workflow_events.settings import KafkaSettings
 from workflow_events.task_groups import first_error
@@ -159,7 +160,12 @@ class WorkflowWorker:
         graphs = await stack.enter_async_context(GraphRegistry(self.graphs, checkpointer=checkpointer))
         producer = await aio.start_producer(self.settings)
         stack.push_async_callback(producer.stop)
-        runner = GraphRunner(graphs.choose, run_timeout=options.run_timeout, recursion_limit=options.recursion_limit)
+        runner = GraphRunner(
+            graphs.choose,
+            run_timeout=options.run_timeout,
+            recursion_limit=options.recursion_limit,
+            take_payload=Payloads(self.settings).atake,
+        )
         publisher = Publisher(producer, self.settings)
         if self.progress is not None:
             await stack.enter_async_context(self.progress.telling())

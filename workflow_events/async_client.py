@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from workflow_events.errors import InvalidEventError, ResultTimeoutError, WorkflowEventsError
 from workflow_events.events import EventSource
 from workflow_events.identifiers import new_event_id
+from workflow_events.payloads import Payloads
 from workflow_events.replies.async_reader import ReplyReader
 from workflow_events.replies.gathering import Gathering
 from workflow_events.replies.scatter import gather_replies
@@ -64,6 +65,7 @@ class AsyncWorkflowClient:
         self.settings = settings or KafkaSettings()
         self.source = source
         self.reply_partition = reply_partition
+        self._payloads = Payloads(self.settings)
         self._resources = contextlib.AsyncExitStack()
         self._reader: ReplyReader | None = None
         self._producer: aio.Producer | None = None
@@ -134,12 +136,15 @@ class AsyncWorkflowClient:
             ResultTimeoutError: none by the request's deadline.
             NotAcceptedError: no worker took the request in time; only with an ``accepted_timeout``.
             WorkerSilentError: the worker that took it went silent; only with a ``heartbeat_timeout``.
+            ClaimCheckError: it is kept in a store, and cannot be had from there.
         """
         pending = pending.with_clocks(accepted_timeout=accepted_timeout, heartbeat_timeout=heartbeat_timeout)
         if pending.reply_topic == self.settings.workflow_results_topic:
-            return (await self._opened.wait(pending)).event
-        async with ReplyReader.lease(self.settings, pending.reply_topic) as reader:
-            return (await reader.wait(pending)).event
+            event = (await self._opened.wait(pending)).event
+        else:
+            async with ReplyReader.lease(self.settings, pending.reply_topic) as reader:
+                event = (await reader.wait(pending)).event
+        return event if event.claim_check is None else await self._payloads.atake(event)
 
     async def request(
         self,
@@ -163,13 +168,14 @@ class AsyncWorkflowClient:
             # Who waits keeps no message: with its headers it is a dozen objects for the garbage collector to visit.
             del message
             try:
-                return (await expected.reply()).event
+                event = (await expected.reply()).event
             except ResultTimeoutError as error:
                 if posted.confirmed:
                     raise
                 raise undelivered(self.settings, self.settings.workflow_events_topic, timeout) from error
             finally:
                 posted.withdraw()
+        return event if event.claim_check is None else await self._payloads.atake(event)
 
     async def gather(
         self,
@@ -222,7 +228,7 @@ class AsyncWorkflowClient:
                 replies = await gather_replies(
                     expected, wait_for, return_partial_on_timeout=return_partial_on_timeout, on_progress=on_progress
                 )
-        return [reply.event if reply is not None else None for reply in replies]
+        return await self._payloads.atake_each([reply.event if reply is not None else None for reply in replies])
 
     async def progress(self, pending: PendingRequest) -> AsyncGenerator[WorkflowEvent]:
         """What is heard of a request's run: accepted, nodes, the graph's own events, heartbeats.
@@ -279,13 +285,14 @@ class AsyncWorkflowClient:
         async with clocks_running(self._opened, [expected], published=False):
             posted = await self._posting.post(message, expected.fail, timeout)
             try:
-                return (await expected.reply()).event
+                event = (await expected.reply()).event
             except ResultTimeoutError as error:
                 if posted.confirmed:
                     raise
                 raise undelivered(self.settings, self.settings.workflow_events_topic, timeout) from error
             finally:
                 posted.withdraw()
+        return event if event.claim_check is None else await self._payloads.atake(event)
 
     @contextlib.asynccontextmanager
     async def _reader_of(self, pending: PendingRequest) -> AsyncIterator[ReplyReader]:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workflow_events.cli_trust import keys_app, payloads_app
+
 if TYPE_CHECKING:
     from workflow_events.client import WorkflowClient
     from workflow_events.events import WorkflowResultEvent
@@ -36,6 +38,8 @@ topics_app = typer.Typer(help="Make and check the topics.", no_args_is_help=True
 schema_app = typer.Typer(help="The JSON Schemas of the events.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 app.add_typer(schema_app, name="schema")
+app.add_typer(keys_app, name="keys")
+app.add_typer(payloads_app, name="payloads")
 
 Servers = Annotated[
     str | None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from workflow_events.errors import InvalidEventError
 from workflow_events.events import EventSource
 from workflow_events.identifiers import new_event_id
+from workflow_events.payloads import Payloads
 from workflow_events.replies.gathering import Gathering
 from workflow_events.replies.sync_reader import SyncReplyReader
 from workflow_events.replies.sync_scatter import collect_replies
@@ -65,6 +66,7 @@ class WorkflowClient:
         self.settings = settings or KafkaSettings()
         self.source = source
         self.reply_partition = reply_partition
+        self._payloads = Payloads(self.settings)
         self._lock = threading.Lock()
         self._producer = SharedProducer(self.settings)
         self._listening: LoopThread | None = None
@@ -132,14 +134,15 @@ class WorkflowClient:
             ResultTimeoutError: none by the request's deadline.
             NotAcceptedError: no worker took the request in time; only with an ``accepted_timeout``.
             WorkerSilentError: the worker that took it went silent; only with a ``heartbeat_timeout``.
+            ClaimCheckError: it is kept in a store, and cannot be had from there.
         """
         pending = pending.with_clocks(accepted_timeout=accepted_timeout, heartbeat_timeout=heartbeat_timeout)
         reader = self._reader(pending.reply_topic, pending.reply_partition)
         if on_progress is None and not pending.clocked:
-            return reader.wait(pending).event
+            return self._payloads.take(reader.wait(pending).event)
         from workflow_events.progress.sync_waiting import wait_listening  # noqa: PLC0415 - few listen
 
-        return wait_listening(reader, pending, self._thread(), on_progress).event
+        return self._payloads.take(wait_listening(reader, pending, self._thread(), on_progress).event)
 
     def request(
         self,
@@ -276,7 +279,7 @@ class WorkflowClient:
         if not gathering.done and not return_partial_on_timeout:
             read_to, cause = reader.progress()
             raise gathering.timed_out(requests, read_to=read_to, cause=cause) from ran_out
-        return gathering.events
+        return self._payloads.take_each(gathering.events)
 
     def cancel(self, pending: PendingRequest, reason: str | None = None) -> None:
         """Ask whichever worker has the run to stop it. Returns when the broker has the wish, not when the run has ended.

@@ -10,12 +10,14 @@
     │   ├── AccessDeniedError
     │   ├── TopicNotFoundError
     │   ├── MessageTooLargeError
+    │   ├── ObjectStoreError (ConnectionError)
     │   └── DeliveryError
     ├── ResultTimeoutError (TimeoutError)     .pending  .read_to
     │   ├── GatherTimeoutError                .missing  .results
     │   ├── NotAcceptedError                  .group  nobody took it within accepted_timeout
     │   └── WorkerSilentError                 .worker  .last_event  .silent_for
     ├── ResultUnavailableError
+    ├── ClaimCheckError                       .retryable
     └── WorkflowResultError                   .event  .error_type  .error_message  .retryable
         ├── WorkflowFailedError               status "failure": it ran and says no
         ├── WorkflowErroredError              status "error": it broke
@@ -41,12 +43,14 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessDeniedError",
     "BrokerUnavailableError",
+    "ClaimCheckError",
     "ConfigurationError",
     "DeliveryError",
     "GatherTimeoutError",
     "InvalidEventError",
     "MessageTooLargeError",
     "NotAcceptedError",
+    "ObjectStoreError",
     "ResultTimeoutError",
     "ResultUnavailableError",
     "TopicNotFoundError",
@@ -74,7 +78,7 @@ class InvalidEventError(WorkflowEventsError, ValueError):
 
 
 class TransportError(WorkflowEventsError):
-    """Kafka could not do what was asked.
+    """Kafka, or the store of large payloads, could not do what was asked.
 
     Attributes:
         retryable: whether the same call may succeed later without anybody changing anything.
@@ -99,6 +103,12 @@ class TopicNotFoundError(TransportError):
 
 class MessageTooLargeError(TransportError):
     """A message is larger than the client or the broker takes."""
+
+
+class ObjectStoreError(TransportError, ConnectionError):
+    """The store of large payloads did not answer, or could not do what was asked."""
+
+    retryable = True
 
 
 class DeliveryError(TransportError):
@@ -296,6 +306,18 @@ def _offsets(cursor: Mapping[int, int]) -> str:
 
 class ResultUnavailableError(WorkflowEventsError):
     """A result that is known by its place in the log cannot be read back (retention, a recreated topic)."""
+
+
+class ClaimCheckError(WorkflowEventsError):
+    """A payload that is kept in a store cannot be had from there.
+
+    It is missing, expired or not what was put there, or no store is set; the message says which.
+
+    Attributes:
+        retryable: False; asking again finds the same.
+    """
+
+    retryable: ClassVar[bool] = False
 
 
 class WorkflowResultError(WorkflowEventsError):

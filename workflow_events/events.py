@@ -19,6 +19,7 @@ from workflow_events.identifiers import new_event_id
 
 __all__ = [
     "PROTOCOL_VERSION",
+    "ClaimCheck",
     "ErrorCause",
     "ErrorDetail",
     "EventSource",
@@ -73,6 +74,23 @@ class _WireModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
+class ClaimCheck(_WireModel):
+    """Stands for data that is kept in a store (pattern: Claim Check, Enterprise Integration Patterns).
+
+    It says what the data is, not where: readers work out the place from the event's id and the digest, in the store of their
+    own settings.
+
+    Attributes:
+        sha256: digest of the data's JSON text, in hexadecimal digits.
+        size: bytes of that text.
+        expires_at: when it may be gone.
+    """
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    size: Annotated[int, Field(ge=0)]
+    expires_at: AwareDatetime
+
+
 class WorkflowEventPayload(_WireModel):
     """The body of a request.
 
@@ -108,6 +126,7 @@ class WorkflowEvent(_WireModel):
         deadline: absolute; a worker does not start a request after it.
         attempt: counts from 1; a requester's automatic retry raises it and keeps ``event_id``.
         thread_id: the LangGraph thread to run on; a thread of its own where None.
+        claim_check: stands for the payload's data, which is then empty.
     """
 
     event_id: UUID = Field(default_factory=new_event_id)
@@ -122,6 +141,7 @@ class WorkflowEvent(_WireModel):
     deadline: AwareDatetime | None = None
     attempt: Annotated[int, Field(ge=1)] = 1
     thread_id: Name | None = None
+    claim_check: ClaimCheck | None = None
 
 
 class ErrorCause(_WireModel):
@@ -161,6 +181,7 @@ class WorkflowResultEvent(_WireModel):
         interrupts: the open questions of an ``interrupted`` run.
         usage: token counts, as the models reported them.
         duration_ms: time in the graph, in milliseconds.
+        claim_check: stands for the result, which is then empty.
     """
 
     correlation_id: UUID
@@ -179,6 +200,7 @@ class WorkflowResultEvent(_WireModel):
     usage: Data | None = None
     started_at: AwareDatetime | None = None
     duration_ms: Annotated[float, Field(ge=0)] | None = None
+    claim_check: ClaimCheck | None = None
 
     def raise_for_status(self) -> Self:
         """This event, if it is a success; else the matching error.

@@ -14,7 +14,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from workflow_events.errors import ConfigurationError
-from workflow_events.settings_checks import PREFIX, TOPIC_NAME, contradictions, variable
+from workflow_events.settings_checks import PREFIX, TOPIC_NAME, check_store_url, contradictions, variable
+from workflow_events.signing_keys import parse_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,6 +128,27 @@ class KafkaSettings(BaseSettings):
         default=300.0, ge=0, description="How far clocks may disagree when a place is looked up by time, in seconds."
     )
 
+    signing_keys: SecretStr | None = Field(
+        default=None,
+        description="Keys of the messages' signatures, as id:base64key,id2:base64key2; the first signs, all verify. Absent: "
+        "nothing is signed, and everything is taken as it comes.",
+    )
+    claim_check_store: str | None = Field(
+        default=None,
+        description="Where large payloads are put: a folder, or a URL such as s3://bucket/prefix. Absent: nowhere.",
+    )
+    claim_check_threshold: int = Field(
+        default=262_144,
+        ge=0,
+        description="Size of a message above which its payload is put into that store, in bytes.",
+    )
+    claim_check_max_bytes: int = Field(
+        default=268_435_456, ge=1024, description="The largest payload to put there or to take from there, in bytes."
+    )
+    claim_check_retention: float = Field(
+        default=7 * _DAY, gt=0, description="How long a payload that is put there can be taken, in seconds."
+    )
+
     # Hidden from type checkers, which know the fields from the class body.
     if not TYPE_CHECKING:
 
@@ -224,6 +246,20 @@ class KafkaSettings(BaseSettings):
     def _topic_name(cls, value: str) -> str:
         if value in {".", ".."} or not TOPIC_NAME.fullmatch(value):
             raise ValueError(f"{value!r} is no topic name: Kafka takes 1 to 249 letters, digits, '.', '_' and '-'")
+        return value
+
+    @field_validator("signing_keys")
+    @classmethod
+    def _keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_keys(value.get_secret_value())
+        return value
+
+    @field_validator("claim_check_store")
+    @classmethod
+    def _store(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_store_url(value)
         return value
 
     @model_validator(mode="after")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from workflow_events.settings import KafkaSettings
 
-__all__ = ["PREFIX", "TOPIC_NAME", "contradictions", "variable"]
+__all__ = ["PREFIX", "STORE_SCHEMES", "TOPIC_NAME", "check_store_url", "contradictions", "variable"]
 
 PREFIX: Final = "KAFKA_"
 TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
+STORE_SCHEMES: Final = ("s3", "gs", "az", "file")
 
 
 def variable(name: str) -> str:
@@ -21,7 +22,29 @@ def variable(name: str) -> str:
 
 def contradictions(settings: KafkaSettings) -> list[str]:
     """What does not go together, in words that hold no secret."""
-    return [*_sasl_problems(settings), *_ssl_problems(settings), *_topic_problems(settings)]
+    return [
+        *_sasl_problems(settings),
+        *_ssl_problems(settings),
+        *_topic_problems(settings),
+        *_claim_check_problems(settings),
+    ]
+
+
+def check_store_url(store: str) -> None:
+    """Refuses what is neither a folder nor a URL of a store that is known.
+
+    Raises:
+        ValueError: it is neither; the message shows no part that may be secret.
+    """
+    scheme, separator, rest = store.partition("://")
+    if not separator:
+        return
+    if scheme not in STORE_SCHEMES:
+        raise ValueError(f"name a folder, or a URL that begins with {', '.join(f'{one}://' for one in STORE_SCHEMES)}")
+    if "@" in rest or "?" in rest:  # shaped like user:password@host, so it is not repeated
+        raise ValueError("the URL names bucket and prefix only; credentials have variables of their own")
+    if not rest.strip("/"):
+        raise ValueError(f"{scheme}:// names no {'folder' if scheme == 'file' else 'bucket'}")
 
 
 def _sasl_problems(settings: KafkaSettings) -> list[str]:
@@ -59,6 +82,17 @@ def _ssl_problems(settings: KafkaSettings) -> list[str]:
             if getattr(settings, name)
         ]
     return problems
+
+
+def _claim_check_problems(settings: KafkaSettings) -> list[str]:
+    if settings.claim_check_store is None or settings.claim_check_threshold <= settings.max_message_bytes:
+        return []
+    problem = (
+        f"claim_check_threshold ({settings.claim_check_threshold}) is more than max_message_bytes "
+        f"({settings.max_message_bytes}), so messages would be too large before they are put into the store: set "
+        f"{variable('claim_check_threshold')} to {settings.max_message_bytes // 4} or so"
+    )
+    return [problem]
 
 
 def _topic_problems(settings: KafkaSettings) -> list[str]:

@@ -37,6 +37,7 @@ __all__ = [
     "correlation_keys",
     "decode_event",
     "decode_result",
+    "encode",
     "event_message",
     "find_correlation_key",
     "matching",
@@ -144,6 +145,11 @@ def decode_result(value: bytes | None) -> WorkflowResultEvent:
         InvalidEventError: it is not one; the message names the fields, never their values.
     """
     return _decode(_RESULTS, WorkflowResultEvent.__name__, value)
+
+
+def encode(event: WorkflowEvent | WorkflowResultEvent) -> bytes:
+    """An event as a message's value."""
+    return _encode(event)
 
 
 def find_correlation_key(headers: Headers, value: bytes | None) -> bytes | None:
@@ -256,7 +262,7 @@ def _headers(
 _EVENTS = TypeAdapter(WorkflowEvent)
 _RESULTS = TypeAdapter(WorkflowResultEvent)
 
-_OPTIONAL_EVENT_FIELDS = ("deadline", "thread_id")
+_OPTIONAL_EVENT_FIELDS = ("deadline", "thread_id", "claim_check")
 _OPTIONAL_RESULT_FIELDS = tuple(
     name for name, info in WorkflowResultEvent.model_fields.items() if info.default is None and name != "error"
 )

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.certificates import CertificateAuthority
+from tests.guarded import guarded_kafka
 from workflow_events.errors import AccessDeniedError, BrokerUnavailableError, TopicNotFoundError
 from workflow_events.settings import KafkaSettings
 from workflow_events.testing.apache_kafka import ApacheKafka
@@ -49,28 +50,9 @@ def guarded(
     """Bootstrap servers of a Kafka that takes SASL over TLS only, and gives rights to ``admin`` alone."""
     if not isinstance(apache_kafka, ApacheKafka):
         pytest.skip("the guarded Kafka is made from Maven Central's jars, and this run has another one")
-    broker = authority.certificate("broker")
-    key_store = tmp_path_factory.mktemp("broker") / "broker.pem"
-    key_store.write_bytes(broker.keyfile.read_bytes() + broker.certfile.read_bytes())
-    users = f'user_admin="{ADMIN_SECRET}" user_alice="{ALICE_SECRET}"'
-    plain = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-    properties = {
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:SASL_SSL",
-        "sasl.enabled.mechanisms": "PLAIN",
-        "sasl.mechanism.inter.broker.protocol": "PLAIN",
-        "listener.name.plaintext.plain.sasl.jaas.config": (
-            f'{plain} username="admin" password="{ADMIN_SECRET}" {users};'
-        ),
-        "ssl.keystore.type": "PEM",
-        "ssl.keystore.location": str(key_store),
-        "ssl.truststore.type": "PEM",
-        "ssl.truststore.location": str(authority.cafile),
-        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users": "User:admin;User:ANONYMOUS",
-        # The clients must not make topics by asking for them, even where the broker would let them.
-        "auto.create.topics.enable": "true",
-    }
-    with ApacheKafka(properties=properties) as kafka:
+    folder = tmp_path_factory.mktemp("broker")
+    users = {"alice": ALICE_SECRET}
+    with guarded_kafka(authority, folder, admin_secret=ADMIN_SECRET, users=users, scram=False) as kafka:
         yield kafka.bootstrap_servers
 
 

@@ -21,6 +21,7 @@ from workflow_events.replies.deadlines import Deadlines
 from workflow_events.replies.expectation import Expectation
 from workflow_events.replies.tail import Tail
 from workflow_events.replies.window import RecentRecords
+from workflow_events.signing import Signatures
 from workflow_events.task_groups import first_error
 from workflow_events.wire import correlation_keys
 
@@ -52,8 +53,9 @@ class ReplyReader:
     def __init__(self, settings: KafkaSettings, topic: str, *, window_bytes: int = _WINDOW_BYTES) -> None:
         self.settings = settings
         self.topic = topic
-        self._correlator = Correlator(topic)
-        self._recent = RecentRecords(window_bytes)
+        signatures = Signatures.of(settings)
+        self._correlator = Correlator(topic, signatures)
+        self._recent = RecentRecords(window_bytes, keep_headers=signatures is not None)
         self._tail = Tail(
             settings,
             topic,

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 from workflow_events.errors import InvalidEventError
 from workflow_events.events import ResultStatus, WorkflowResultEvent
 from workflow_events.replies.records import Record, RecordPosition, Reply
+from workflow_events.signing import RESULT_TYPES
 from workflow_events.wire import correlation_key, decode_result, matching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from workflow_events.pending import PendingRequest
+    from workflow_events.signing import Signatures
 
 __all__ = ["Correlator", "Counts", "Verdict", "Waiter", "judge"]
 
@@ -80,6 +82,7 @@ class Counts:
         malformed: records with a waited-for header and a body that is no result.
         foreign: records with a waited-for header and another request's id in the body.
         stale: failures of an attempt before the one that waits.
+        untrusted: records with a waited-for id that are not signed with one of our keys.
     """
 
     seen: int = 0
@@ -87,13 +90,19 @@ class Counts:
     malformed: int = 0
     foreign: int = 0
     stale: int = 0
+    untrusted: int = 0
 
 
 class Correlator:
-    """The waiters of one reply topic, and the rule by which records find them. Not thread-safe."""
+    """The waiters of one reply topic, and the rule by which records find them. Not thread-safe.
 
-    def __init__(self, topic: str) -> None:
+    Args:
+        signatures: only what they admit reaches a waiter; None: everything may.
+    """
+
+    def __init__(self, topic: str, signatures: Signatures | None = None) -> None:
         self.topic = topic
+        self._signatures = signatures
         self.counts = Counts()
         self._waiters: dict[bytes, list[Waiter]] = {}
 
@@ -153,6 +162,9 @@ class Correlator:
         """Hand one record to those who wait for ``key``, if it is what they wait for."""
         waiters = self._waiters.get(key)
         if not waiters:
+            return
+        if self._signatures is not None and not self._signatures.admits(record, RESULT_TYPES, topic=self.topic):
+            self.counts.untrusted += 1
             return
         value = record.value or b""
         try:

@@ -9,6 +9,7 @@ from workflow_events.errors import InvalidEventError, ResultUnavailableError
 from workflow_events.replies.records import Reply
 from workflow_events.replies.sync_log import SyncLog
 from workflow_events.retry import transport_retrying
+from workflow_events.signing import RESULT_TYPES, Signatures
 from workflow_events.transport.timing import Stopwatch
 from workflow_events.wire import decode_result
 
@@ -46,6 +47,7 @@ def read_back(settings: KafkaSettings, wanted: Mapping[RecordPosition, UUID]) ->
 
 def _read_back(settings: KafkaSettings, wanted: Mapping[RecordPosition, UUID]) -> dict[RecordPosition, Reply]:
     found: dict[RecordPosition, Reply] = {}
+    signatures = Signatures.of(settings)
     by_partition: defaultdict[tuple[str, int], list[RecordPosition]] = defaultdict(list)
     for position in sorted(wanted, key=lambda one: one.offset):
         by_partition[position.topic, position.partition].append(position)
@@ -59,6 +61,8 @@ def _read_back(settings: KafkaSettings, wanted: Mapping[RecordPosition, UUID]) -
                 start, stop = first.get(partition, 0), end.get(partition, 0)
                 there = [position for position in positions if position.offset >= start and partition in end]
                 for position, record in _records(log, there, stop, settings.request_timeout):
+                    if signatures is not None and not signatures.admits(record, RESULT_TYPES, topic=topic):
+                        continue
                     reply = _reply(record, position, wanted[position])
                     if reply is not None:
                         found[position] = reply

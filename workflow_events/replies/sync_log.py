@@ -58,7 +58,10 @@ class SyncLog:
                 fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
             )
             if not _patiently(min(TOPIC_PATIENCE, seconds))(consumer.partitions_for_topic, self.topic):
-                consumer.close()
+                try:
+                    blocking.check_readable(self.settings, consumer, self.topic, seconds)
+                finally:
+                    consumer.close()
                 raise TopicNotFoundError(
                     f"Topic {self.topic!r} does not exist at {self.settings.bootstrap_servers}. Create it with "
                     "`workflow-events topics create`, or check the topic's name."

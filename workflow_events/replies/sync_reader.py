@@ -21,6 +21,7 @@ from workflow_events.replies.cursor import advance, clamp, distance, earliest, i
 from workflow_events.replies.sync_log import SyncLog
 from workflow_events.replies.window import RecentRecords
 from workflow_events.retry import transport_retrying
+from workflow_events.signing import Signatures
 from workflow_events.transport.timing import Stopwatch
 from workflow_events.wire import correlation_keys
 
@@ -75,8 +76,9 @@ class SyncReplyReader:
         # The lock guards all below; who leads holds the log, and lets go of the lock while the network is waited for.
         self._turn = threading.Condition()
         self._leading = False
-        self._correlator = Correlator(topic)
-        self._recent = RecentRecords(window_bytes)
+        signatures = Signatures.of(settings)
+        self._correlator = Correlator(topic, signatures)
+        self._recent = RecentRecords(window_bytes, keep_headers=signatures is not None)
         self._positions: dict[int, int] = {}
         self._askers = 0
         # The log's end when it was last asked for: a cursor beyond it may stem from another log under the same name.

@@ -32,7 +32,7 @@ records."""
 
 
 class HeldRecord(NamedTuple):
-    """A record as the window gives it back. Its headers are gone: it was found by its key."""
+    """A record as the window gives it back. Its headers are gone, unless they were to be kept: it was found by its key."""
 
     partition: int
     offset: int
@@ -48,6 +48,7 @@ class _Batch:
     offsets: list[int]
     values: list[bytes | None]
     size: int
+    headers: list[Headers] | None = None
     indexed: bool = False
 
 
@@ -56,10 +57,12 @@ class RecentRecords:
 
     Args:
         max_bytes: bound on what is held; the oldest batch goes first.
+        keep_headers: whether signatures will be asked for.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, *, keep_headers: bool = False) -> None:
         self.max_bytes = max_bytes
+        self.keep_headers = keep_headers
         self.size = 0
         self._batches: deque[_Batch] = deque()
         self._unindexed: deque[_Batch] = deque()
@@ -93,6 +96,9 @@ class RecentRecords:
             values,
             sum([len(value) for value in values if value is not None]) + _RECORD_OVERHEAD * len(values),
         )
+        if self.keep_headers:
+            batch.headers = [record.headers for record in records]
+            batch.size += sum([len(value) for of in batch.headers for _, value in of if value is not None])
         self._first.setdefault(partition, batch.offsets[0])
         self._next_serial += len(values)
         self._batches.append(batch)
@@ -118,7 +124,8 @@ class RecentRecords:
     def _held(self, serial: int) -> HeldRecord:
         batch = self._batches[bisect_right(self._serials, serial) - 1]
         at = serial - batch.serial
-        return HeldRecord(batch.partition, batch.offsets[at], batch.values[at])
+        headers = () if batch.headers is None else batch.headers[at]
+        return HeldRecord(batch.partition, batch.offsets[at], batch.values[at], headers)
 
     def _add_to_index(self, batch: _Batch) -> None:
         batch.indexed = True

@@ -23,6 +23,7 @@ from aiokafka.errors import (
 )
 
 from workflow_events.errors import BrokerUnavailableError, WorkflowEventsError
+from workflow_events.outgoing import Outgoing
 from workflow_events.retry import async_transport_retrying
 from workflow_events.transport.aio_sending import FOREIGN, not_confirmed, post, send
 from workflow_events.transport.aio_topics import TopicLookUps, await_topic
@@ -70,6 +71,7 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka ships no typ
         self.settings = settings
         super().__init__(**{**aiokafka_producer_options(settings), **options})
         self.look_ups = TopicLookUps(self.client)
+        self.outgoing = Outgoing.of(settings)
 
     async def stop(self) -> None:
         """Deliver what is under way, for ``request_timeout`` at most, and close the connections."""

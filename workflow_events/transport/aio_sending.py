@@ -90,6 +90,9 @@ async def post(producer: Producer, message: OutgoingMessage, timeout: float) -> 
             partitions = producer.client.cluster.partitions_for_topic(message.topic)
         if message.partition is not None:
             check_partition(producer.settings, message, partitions)
+        if producer.outgoing is not None:
+            async with _within(producer.settings, message.topic, timeout):
+                message = await producer.outgoing.aready(message)
         sent: asyncio.Future[RecordMetadata]
         async with _within(producer.settings, message.topic, timeout):
             sent = await producer.send(

@@ -15,6 +15,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailed
 from tenacity import Retrying, retry_if_exception, retry_if_result, stop_before_delay, wait_fixed
 
 from workflow_events.errors import WorkflowEventsError
+from workflow_events.outgoing import Outgoing
 from workflow_events.transport.dialling import Connection, finish
 from workflow_events.transport.faults import check_partition, translate, undelivered, unflushed
 from workflow_events.transport.options import (
@@ -34,7 +35,17 @@ if TYPE_CHECKING:
     from workflow_events.settings import KafkaSettings
     from workflow_events.wire import OutgoingMessage
 
-__all__ = ["Producer", "flush", "map_errors", "new_admin", "new_consumer", "new_producer", "send", "send_all"]
+__all__ = [
+    "Producer",
+    "check_readable",
+    "flush",
+    "map_errors",
+    "new_admin",
+    "new_consumer",
+    "new_producer",
+    "send",
+    "send_all",
+]
 
 _Client = TypeVar("_Client")
 
@@ -46,6 +57,7 @@ class Producer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no type
 
     settings: KafkaSettings
     connection: Connection
+    outgoing: Outgoing | None
 
     def close(self, timeout: float | None = None, null_logger: bool = False) -> None:  # noqa: FBT001, FBT002 - kafka-python's
         """Close it, and give up after ``timeout`` seconds on what is not delivered by then.
@@ -100,6 +112,7 @@ def new_producer(settings: KafkaSettings, *, connect_timeout: float | None = Non
     producer, connection = _construct(Producer, settings, options)
     producer.settings = settings
     producer.connection = connection
+    producer.outgoing = Outgoing.of(settings)
     return producer
 
 
@@ -113,10 +126,31 @@ def new_consumer(settings: KafkaSettings, **options: Any) -> KafkaConsumer:
     Raises:
         TransportError: no broker could be reached, or none let us in.
     """
-    consumer, _ = _construct(
+    consumer, connection = _construct(
         KafkaConsumer, settings, {**kafka_python_options(settings), **consumer_options(settings), **options}
     )
+    consumer.connection = connection
     return consumer
+
+
+def check_readable(settings: KafkaSettings, consumer: KafkaConsumer, topic: str, timeout: float) -> None:
+    """Tells a topic that may not be seen from one that is not there; to kafka-python's consumers the two are the same.
+
+    Args:
+        consumer: from :func:`new_consumer`.
+        timeout: seconds.
+
+    Raises:
+        AccessDeniedError: the topic may not be seen.
+        TopicNotFoundError: it is not there.
+        TransportError: no broker answers.
+    """
+    with map_errors(settings, "read", topic=topic):
+        code = consumer.connection.topic_error(topic, timeout)
+        if code == TopicAuthorizationFailedError.errno:
+            raise TopicAuthorizationFailedError(topic)
+        if code == UnknownTopicOrPartitionError.errno:
+            raise UnknownTopicOrPartitionError(topic)
 
 
 def new_admin(settings: KafkaSettings) -> KafkaAdminClient:
@@ -177,6 +211,8 @@ def _begin(producer: Producer, message: OutgoingMessage, watch: Stopwatch) -> Fu
         _await_topic(producer, message.topic, min(TOPIC_PATIENCE, watch.remaining()))
         partitions = producer.connection.cluster.partitions_for_topic(message.topic)
         check_partition(producer.settings, message, partitions)
+        if producer.outgoing is not None:
+            message = producer.outgoing.ready(message)
         return producer.send(
             message.topic,
             value=message.value,

@@ -42,6 +42,9 @@ _BAD_TOPIC_SETTING = {
 # Leader moves, restarts, coordinators not yet loaded, throttling, storage: another try may find things in order.
 _PASSING = frozenset({5, 6, 7, 8, 9, 13, 14, 15, 16, 41, 51, 56, 72, 74, 75, 77, 78, 80, 83, 84, 89})
 
+_RIGHTS = {"publish": "WRITE and DESCRIBE", "create": "CREATE", "describe": "DESCRIBE", "compare": "DESCRIBE_CONFIGS"}
+"""On a topic, by what was tried; else to read it."""
+
 _PASSING_NAMES = frozenset(
     {
         "Cancelled",
@@ -95,7 +98,7 @@ def translate(  # noqa: PLR0911 - a table, one line for each kind of fault
     if code in _NOT_AUTHENTICATED or name in _NOT_AUTHENTICATED_NAMES:
         return AccessDeniedError(_not_authenticated(where, settings, error))
     if code in _NOT_AUTHORIZED:
-        return AccessDeniedError(_not_authorized(where, settings, _NOT_AUTHORIZED[code], topic, action))
+        return AccessDeniedError(_not_authorized(where, settings, error, _NOT_AUTHORIZED[code], topic, action))
     if code in _BAD_TOPIC_SETTING:
         return ConfigurationError(f"{where}: {_reason(error)}. {_BAD_TOPIC_SETTING[code]}")
     if name in _CODEC_NAMES:
@@ -155,15 +158,16 @@ def _not_authenticated(where: str, settings: KafkaSettings, error: BaseException
     )
 
 
-def _not_authorized(where: str, settings: KafkaSettings, kind: str, topic: str | None, action: str) -> str:
+def _not_authorized(
+    where: str, settings: KafkaSettings, error: BaseException, kind: str, topic: str | None, action: str
+) -> str:
     verb = action.split(maxsplit=1)[0]
     if kind == "topic":
-        right = {"publish": "WRITE and DESCRIBE", "create": "CREATE", "describe": "DESCRIBE"}.get(
-            verb, "READ and DESCRIBE"
-        )
+        right = _RIGHTS.get(verb, "READ and DESCRIBE")
         grant = f"{right} on topic {topic!r}" if topic else f"{right} on the workflow topics"
     elif kind == "group":
-        grant = "READ on the consumer group"
+        named = next((f" {argument!r}" for argument in error.args if isinstance(argument, str) and argument), "")
+        grant = f"READ on the consumer group{named}"
     elif kind == "cluster":
         grant = "CREATE on the cluster" if verb == "create" else "IDEMPOTENT_WRITE on the cluster"
     else:
