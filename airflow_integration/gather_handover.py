@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from airflow_integration.batch import PackedRequests, unpack
-from airflow_integration.handover import TimedOut, error_named, tell_error, told_timeout
+from airflow_integration.handover import TimedOut, WentUnheard, error_named, tell_error, told_timeout, told_unheard
 from workflow_events.errors import GatherTimeoutError, InvalidEventError
 
 if TYPE_CHECKING:
@@ -48,17 +48,23 @@ class GatherHandover(TypedDict, total=False):
         requests: all of them.
         answers: for each in order the result event as JSON text, or its partition and offset, or None.
         timed_out: what the reader knew at the deadline, where that came first.
+        went_unheard: the clock of the first that is missing, where it was clocks that ended the wait.
         failed: type and message of another error of ours.
     """
 
     requests: PackedRequests
     answers: list[str | list[int] | None]
     timed_out: TimedOut
+    went_unheard: WentUnheard
     failed: dict[str, str]
 
 
 def hand_over_replies(
-    requests: PackedRequests, replies: Sequence[Reply | None], limit: int, timed_out: TimedOut | None = None
+    requests: PackedRequests,
+    replies: Sequence[Reply | None],
+    limit: int,
+    timed_out: TimedOut | None = None,
+    went_unheard: WentUnheard | None = None,
 ) -> GatherHandover:
     """What has come: inline as long as the sum stays within ``limit`` bytes, the rest as references."""
     answers: list[str | list[int] | None] = []
@@ -73,6 +79,8 @@ def hand_over_replies(
     handover: GatherHandover = {"requests": requests, "answers": answers}
     if timed_out is not None:
         handover["timed_out"] = timed_out
+    if went_unheard is not None:
+        handover["went_unheard"] = went_unheard
     return handover
 
 
@@ -121,4 +129,6 @@ def take_over_gathered(
         read_to, cause = told_timeout(handover["timed_out"])
         missing = [request for request, result in zip(requests, results, strict=True) if result is None]
         timed_out = GatherTimeoutError(missing, results, read_to=read_to, cause=cause)
+        if "went_unheard" in handover:
+            timed_out.__cause__ = told_unheard(missing[0], handover["went_unheard"])
     return Gathered(requests, results, timed_out)

@@ -15,20 +15,21 @@ from asgiref.sync import sync_to_async
 from airflow_integration.batch import PackedRequests, unpack
 from airflow_integration.connection import DEFAULT_CONN_ID
 from airflow_integration.gather_handover import hand_over_gather_error, hand_over_replies
-from airflow_integration.handover import tell_timeout
+from airflow_integration.handover import tell_timeout, tell_unheard
 from airflow_integration.milestones import Milestones
 from airflow_integration.options import DEFAULT_INLINE_RESULT_LIMIT
 from airflow_integration.settled_trigger import LINGER_SECONDS, SettledTrigger, SettleOptions
-from workflow_events.errors import WorkflowEventsError
+from workflow_events.errors import NotAcceptedError, WorkerSilentError, WorkflowEventsError
 from workflow_events.replies.gathering import Gathering, WaitFor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_integration.gather_handover import GatherHandover
-    from airflow_integration.handover import TimedOut
+    from airflow_integration.handover import TimedOut, WentUnheard
     from workflow_events.pending import PendingRequest
     from workflow_events.replies.async_reader import ReplyReader
+    from workflow_events.replies.expectation import Expectation
     from workflow_events.replies.records import Reply
 
 __all__ = ["WorkflowGatherTrigger"]
@@ -39,6 +40,8 @@ _SLICE = 250
 
 class WorkflowGatherTrigger(SettledTrigger):
     """Fires once, when enough of many requests are answered, or cannot be any more, or at their deadline.
+
+    Where the requests have clocks, it is also when the clocks of all that have not answered have run out.
 
     Args:
         requests: all of them, as :func:`airflow_integration.batch.pack` gives them.
@@ -85,20 +88,21 @@ class WorkflowGatherTrigger(SettledTrigger):
             requests = await sync_to_async(unpack, thread_sensitive=False)(self.requests)
             settings, reader = await self.prepared()
             async with reader.lease(settings, requests[0].reply_topic, linger=LINGER_SECONDS) as replies:
-                found, timed_out = await self._gather(replies, requests)
+                found, timed_out, unheard = await self._gather(replies, requests)
         except WorkflowEventsError as error:
             self.log.warning("Nothing can be gathered: %s", error)
             return hand_over_gather_error(self.requests, error)
         answered = sum(reply is not None for reply in found)
         self.log.info(
-            "%d of %d requests are answered%s.", answered, len(found), "" if timed_out is None else " by the deadline"
+            "%d of %d requests are answered%s.", answered, len(found), "" if timed_out is None else " in time"
         )
-        return hand_over_replies(self.requests, found, self.inline_result_limit, timed_out)
+        return hand_over_replies(self.requests, found, self.inline_result_limit, timed_out, unheard)
 
     async def _gather(
         self, reader: ReplyReader, requests: Sequence[PendingRequest]
-    ) -> tuple[Sequence[Reply | None], TimedOut | None]:
-        from workflow_events.replies.scatter import gather_replies  # noqa: PLC0415 - brings in a Kafka client
+    ) -> tuple[Sequence[Reply | None], TimedOut | None, WentUnheard | None]:
+        from workflow_events.progress.ending_early import clocks_running  # noqa: PLC0415 - brings in a Kafka client
+        from workflow_events.replies.scatter import gather_replies  # noqa: PLC0415 - so does this
 
         milestones = Milestones(len(requests))
 
@@ -112,9 +116,23 @@ class WorkflowGatherTrigger(SettledTrigger):
                 expected.append(waiting.enter_context(reader.expect(request)))
                 if index % _SLICE == 0:
                     await asyncio.sleep(0)
-            found = await gather_replies(expected, self.wait_for, return_partial_on_timeout=True, on_progress=tell)
-        gathering = Gathering(len(requests), self.wait_for)
-        for index, reply in enumerate(found):
-            if reply is not None:
-                gathering.add(index, reply)
-        return found, None if gathering.done else tell_timeout(reader.cursor(), reader.trouble())
+            async with clocks_running(reader, expected):
+                found = await gather_replies(expected, self.wait_for, return_partial_on_timeout=True, on_progress=tell)
+            gathering = Gathering(len(requests), self.wait_for)
+            for index, reply in enumerate(found):
+                if reply is not None:
+                    gathering.add(index, reply)
+            if gathering.done:
+                return found, None, None
+            return found, tell_timeout(reader.cursor(), reader.trouble()), _clock_of(expected[gathering.missing[0]])
+
+
+def _clock_of(expected: Expectation) -> WentUnheard | None:
+    """The clock that ended a wait, for a handover; None where it was the deadline."""
+    try:
+        expected.outcome()
+    except (NotAcceptedError, WorkerSilentError) as error:
+        return tell_unheard(error)
+    except WorkflowEventsError:
+        return None
+    raise AssertionError("asked of one that has an answer")

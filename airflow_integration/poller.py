@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from workflow_events.events import WorkflowResultEvent
+    from workflow_events.replies.records import Reply
     from workflow_events.replies.sync_reader import SyncReplyReader
     from workflow_events.settings import KafkaSettings
 
@@ -125,13 +126,22 @@ class WorkflowResultPoller:
 
         Raises:
             ResultTimeoutError: none by the request's deadline; the message names id, topic and cursor.
+            NotAcceptedError, WorkerSilentError: a clock of the request ran out.
             TransportError: the broker refuses, or the topic does not exist.
             ClaimCheckError: the result is kept in a store, and cannot be had from there.
         """
         from workflow_events.payloads import Payloads  # noqa: PLC0415 - DAG files are parsed without it
 
-        event = self._reader(pending.reply_topic, pending.reply_partition).wait(pending).event
+        event = self._wait(self._reader(pending.reply_topic, pending.reply_partition), pending).event
         return event if event.claim_check is None else Payloads(self.settings).take(event)
+
+    def _wait(self, reader: SyncReplyReader, pending: PendingRequest) -> Reply:
+        if not pending.clocked:
+            return reader.wait(pending)
+        from workflow_events.progress.listening import LoopThread  # noqa: PLC0415 - few have clocks
+        from workflow_events.progress.sync_waiting import wait_listening  # noqa: PLC0415
+
+        return wait_listening(reader, pending, LoopThread())
 
     def _start(self, correlation_id: UUID, now: datetime) -> datetime:
         asked = timestamp_of(correlation_id)

@@ -19,7 +19,8 @@ from airflow_integration.links import WorkflowRunLink
 from airflow_integration.outcome import value_of
 from airflow_integration.poller import WorkflowResultPoller
 from airflow_integration.requesting import seconds_of
-from workflow_events.errors import InvalidEventError, ResultTimeoutError
+from airflow_integration.retries import looking_now
+from workflow_events.errors import InvalidEventError, NotAcceptedError, ResultTimeoutError, WorkerSilentError
 from workflow_events.pending import PendingRequest
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class WorkflowResultSensor(BaseSensorOperator):
     Raises:
         WorkflowTaskError, WorkflowTaskFailError: as :class:`~airflow_integration.operator.WorkflowOperator` does.
         AirflowSensorTimeout: no result in time; the message names id, topic and cursor.
+        NotAcceptedError, WorkerSilentError: as the operator does.
     """
 
     template_fields: Sequence[str] = ("pending", "correlation_id", "workflow_id")
@@ -126,7 +128,9 @@ class WorkflowResultSensor(BaseSensorOperator):
         with self._poller() as poller:
             pending = self._pending(poller, context)
             try:
-                result = poller.wait(_due_now(pending) if self.reschedule else pending)
+                result = poller.wait(looking_now(pending, pending.attempt) if self.reschedule else pending)
+            except (NotAcceptedError, WorkerSilentError):
+                raise
             except ResultTimeoutError as error:
                 if self.reschedule and pending.remaining() > 0:
                     return False
@@ -138,6 +142,8 @@ class WorkflowResultSensor(BaseSensorOperator):
         self.run_link = self.hook.run_url(pending_of(event))
         try:
             result = take_over(event, self.hook.read_result)
+        except (NotAcceptedError, WorkerSilentError):
+            raise
         except ResultTimeoutError as error:
             raise _timed_out(error.pending, error) from error
         return value_of(self.hook.with_payload(result))
@@ -148,13 +154,17 @@ class WorkflowResultSensor(BaseSensorOperator):
     def _pending(self, poller: WorkflowResultPoller, context: Context) -> PendingRequest:
         """The request, with the deadline that holds for this sensor."""
         if self._request is None:
-            until = self._started(context) + timedelta(seconds=self.timeout)
+            started = self._started(context)
+            until = started + timedelta(seconds=self.timeout)
             if self.correlation_id is not None:
                 found = poller.pending_for(str(self.correlation_id), self.workflow_id)
                 self._request = found.model_copy(update={"deadline": until})
             else:
                 found = PendingRequest.from_json(_json(self.pending))
                 self._request = found.model_copy(update={"deadline": min(until, found.deadline)})
+            self._request = self._request.with_clocks(
+                accepted_timeout=self.accepted_timeout, heartbeat_timeout=self.heartbeat_timeout, now=started
+            )
             self.run_link = self.hook.run_url(self._request)
             self.log.info(
                 "Waiting for the result of request %s on %r, after offsets %s (by partition), until %s.",
@@ -168,11 +178,6 @@ class WorkflowResultSensor(BaseSensorOperator):
     def _started(self, context: Context) -> datetime:
         first: datetime | None = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
         return first or datetime.now(tz=UTC)
-
-
-def _due_now(pending: PendingRequest) -> PendingRequest:
-    """The same request, to be looked for in what is there and no longer."""
-    return pending.model_copy(update={"deadline": datetime.now(tz=UTC)})
 
 
 def _timed_out(pending: PendingRequest, error: ResultTimeoutError) -> AirflowSensorTimeout:

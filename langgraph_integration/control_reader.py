@@ -19,6 +19,7 @@ from langgraph_integration.cancellations import cancel_in
 from workflow_events.errors import InvalidEventError, WorkflowEventsError
 from workflow_events.replies import topic_log
 from workflow_events.replies.cursor import advance, clamp, from_times, reached
+from workflow_events.signing import CONTROL_TYPES, Signatures
 from workflow_events.turns import Turns
 from workflow_events.wire import decode_event
 
@@ -54,7 +55,7 @@ class ControlReader:
 
     Attributes:
         caught_up: set once all is read that was there at the start, or once it is known that the topic cannot be read now.
-        ignored: messages that were no control event.
+        ignored: messages that were no control event, or not signed where keys are set.
     """
 
     def __init__(self, settings: KafkaSettings, *, look_back: float, on_cancel: Callable[[Cancel], object]) -> None:
@@ -62,6 +63,7 @@ class ControlReader:
         self.ignored = 0
         self._settings = settings
         self._topic = settings.workflow_control_topic
+        self._signatures = Signatures.of(settings)
         self._look_back = look_back
         self._on_cancel = on_cancel
         self._positions: dict[int, int] = {}
@@ -130,6 +132,9 @@ class ControlReader:
             await self._assign(consumer)
 
     def _take(self, record: ConsumerRecord) -> None:
+        if self._signatures is not None and not self._signatures.admits(record, CONTROL_TYPES, topic=self._topic):
+            self.ignored += 1
+            return
         try:
             cancel = cancel_in(decode_event(record.value))
         except InvalidEventError as error:

@@ -32,7 +32,7 @@ __all__ = ["Claim", "Deposit", "as_error", "check_in", "claim_of", "place_of", "
 
 _Event = TypeVar("_Event", bound=WorkflowEvent | WorkflowResultEvent)
 
-_REQUEST = EventType.WORKFLOW_TRIGGERED.value.encode()
+_REQUESTS = frozenset({EventType.WORKFLOW_TRIGGERED.value.encode(), EventType.WORKFLOW_RESUME.value.encode()})
 _RESULT = EventType.WORKFLOW_RESULT.value.encode()
 
 
@@ -163,7 +163,7 @@ def _event_in(message: OutgoingMessage) -> WorkflowEvent | WorkflowResultEvent |
     try:
         if kind == _RESULT:
             return decode_result(message.value)
-        if kind == _REQUEST:
+        if kind in _REQUESTS:
             return decode_event(message.value)
     except InvalidEventError:
         pass  # a dead letter keeps the headers of what it was

@@ -55,9 +55,9 @@ HEADER_SIGNATURE: Final = "signature"
 HEADER_SIGNATURE_KEY_ID: Final = "signature-key-id"
 HEADER_TYPE: Final = "ce_type"
 
-REQUEST_TYPES: Final = frozenset({b"workflow.triggered"})
+REQUEST_TYPES: Final = frozenset({b"workflow.triggered", b"workflow.resume"})
 RESULT_TYPES: Final = frozenset({b"workflow.result"})
-CONTROL_TYPES: Final = frozenset({b"workflow.cancel", b"workflow.resume"})
+CONTROL_TYPES: Final = frozenset({b"workflow.cancel"})
 PROGRESS_TYPES: Final = frozenset({b"workflow.accepted", b"workflow.progress", b"workflow.heartbeat"})
 
 _SCHEME: Final = "v1="

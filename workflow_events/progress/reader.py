@@ -23,6 +23,7 @@ from workflow_events.replies.cursor import is_behind
 from workflow_events.replies.tail import Tail
 from workflow_events.replies.window import RecentRecords
 from workflow_events.retry import async_transport_retrying
+from workflow_events.signing import Signatures
 from workflow_events.task_groups import first_error
 
 if TYPE_CHECKING:
@@ -61,8 +62,9 @@ class ProgressReader:
         """The last time, by the loop's clock, at which the reader could not hear."""
         self.began = asyncio.Event()
         """Set when the reader has its first positions, or a failure."""
-        self._watches = Watches(self.topic)
-        self._recent = RecentRecords(_WINDOW_BYTES)
+        signatures = Signatures.of(settings)
+        self._watches = Watches(self.topic, signatures)
+        self._recent = RecentRecords(_WINDOW_BYTES, keep_headers=signatures is not None)
         self._past = PastCursors(settings, self.topic)
         self._tail = Tail(
             settings,

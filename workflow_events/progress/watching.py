@@ -15,6 +15,7 @@ from workflow_events.errors import InvalidEventError
 from workflow_events.events import EventType
 from workflow_events.progress.clocks import Sign
 from workflow_events.replies.correlator import Correlator, Waiter
+from workflow_events.signing import PROGRESS_TYPES
 from workflow_events.wire import HEADER_CORRELATION_ID, correlation_key, decode_event
 
 if TYPE_CHECKING:
@@ -103,6 +104,9 @@ class Watches(Correlator):
         """Hand one record to those who watch the request ``key``, if it tells of its run."""
         watches = self._waiters.get(key)
         if not watches:
+            return
+        if self._signatures is not None and not self._signatures.admits(record, PROGRESS_TYPES, topic=self.topic):
+            self.counts.untrusted += 1
             return
         try:
             event = decode_event(record.value)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from workflow_events.transport.aio import Producer
     from workflow_events.wire import OutgoingMessage
 
-__all__ = ["FOREIGN", "not_confirmed", "post", "send"]
+__all__ = ["FOREIGN", "made_ready", "not_confirmed", "post", "send"]
 
 FOREIGN = (KafkaError, ConsumerStoppedError, OSError)
 """What aiokafka raises; a TimeoutError is an OSError."""
@@ -91,8 +91,7 @@ async def post(producer: Producer, message: OutgoingMessage, timeout: float) -> 
         if message.partition is not None:
             check_partition(producer.settings, message, partitions)
         if producer.outgoing is not None:
-            async with _within(producer.settings, message.topic, timeout):
-                message = await producer.outgoing.aready(message)
+            message = await made_ready(producer, message, timeout)
         sent: asyncio.Future[RecordMetadata]
         async with _within(producer.settings, message.topic, timeout):
             sent = await producer.send(
@@ -103,6 +102,22 @@ async def post(producer: Producer, message: OutgoingMessage, timeout: float) -> 
     except FOREIGN as error:
         raise not_confirmed(producer.settings, message.topic, len(message.value), error, timeout) from error
     return sent
+
+
+async def made_ready(producer: Producer, message: OutgoingMessage, timeout: float) -> OutgoingMessage:
+    """A message as it is to be published, where the settings have something done to it before (:mod:`workflow_events.outgoing`).
+
+    Args:
+        timeout: seconds.
+
+    Raises:
+        DeliveryError: it could not be made ready in time.
+        TransportError, ConfigurationError: the store of large payloads does not take its payload.
+    """
+    if producer.outgoing is None:
+        return message
+    async with _within(producer.settings, message.topic, timeout):
+        return await producer.outgoing.aready(message)
 
 
 def not_confirmed(

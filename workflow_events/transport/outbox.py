@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import MessageSizeTooLargeError, UnknownTopicOrPartitionError
 
-from workflow_events.transport.aio_sending import FOREIGN, not_confirmed
+from workflow_events.transport.aio_sending import FOREIGN, made_ready, not_confirmed
 from workflow_events.transport.faults import check_partition
 from workflow_events.transport.partitioning import partition_of
 from workflow_events.transport.timing import TOPIC_PATIENCE
@@ -92,7 +92,7 @@ class Outbox:
         Raises:
             TopicNotFoundError: the topic does not exist, or has not the partition.
             MessageTooLargeError: it is larger than ``max_message_bytes``.
-            TransportError: the topic could not be looked up.
+            TransportError: the topic could not be looked up; or the store of large payloads does not answer.
         """
         topic = message.topic
         partitions = self._producer.client.cluster.partitions_for_topic(topic) or await self._look_up(topic, timeout)
@@ -101,6 +101,8 @@ class Outbox:
             partition = partition_of(message.key or b"", len(partitions))
         else:
             check_partition(self._settings, message, partitions)
+        if self._producer.outgoing is not None:
+            message = await made_ready(self._producer, message, timeout)
         if len(message.value) > self._settings.max_message_bytes // 2:
             self._check_size(message)
         posted = Posted(message, fail)
