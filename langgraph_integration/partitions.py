@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from aiokafka.abc import ConsumerRebalanceListener
@@ -22,6 +23,8 @@ from aiokafka.errors import (
 )
 
 from langgraph_integration.commit_floor import CommitFloor
+from langgraph_integration.crash_watch import CrashWatch
+from langgraph_integration.start_marks import StartMarks
 from workflow_events.transport import aio
 
 if TYPE_CHECKING:
@@ -47,12 +50,15 @@ class Delivery:
         started: whether its turn has come; before that it can be handed back as if it had never been fetched.
     """
 
-    __slots__ = ("held", "partition", "record", "started", "task")
+    __slots__ = ("_owner", "held", "partition", "record", "started", "task")
 
-    def __init__(self, record: ConsumerRecord, partition: TopicPartition, held: _Partition) -> None:
+    def __init__(
+        self, record: ConsumerRecord, partition: TopicPartition, held: _Partition, owner: HeldPartitions
+    ) -> None:
         self.record = record
         self.partition = partition
         self.held = held
+        self._owner = owner
         self.started = False
         self.task: asyncio.Task[None] | None = None
 
@@ -60,15 +66,47 @@ class Delivery:
         """Its turn has come."""
         self.started = True
 
+    async def crashes(self) -> int:
+        """How many workers this request has crashed. It waits until that is known."""
+        await self.held.known.wait()
+        return self.held.marks.crashes(self.record.offset)
+
+    @asynccontextmanager
+    async def trial(self) -> AsyncIterator[None]:
+        """Wait here until nobody else is on trial in this worker, where this one is to be; see ``start_marks``."""
+        async with self._owner.watch.turn(await self.crashes()):
+            yield
+
+    async def mark(self) -> None:
+        """Note that the run begins now, before it does; where a worker has died before, the note is stored first."""
+        await self._owner.mark(self)
+
 
 class _Partition:
-    __slots__ = ("committed", "deliveries", "floor", "leaving")
+    __slots__ = (
+        "base",
+        "committable",
+        "committed",
+        "deliveries",
+        "floor",
+        "given_back",
+        "known",
+        "leaving",
+        "marks",
+        "wary_until",
+    )
 
     def __init__(self) -> None:
         self.floor = CommitFloor()
+        self.marks = StartMarks()
+        self.known = asyncio.Event()  # set when the last owner's marks are read, and ours stand in their place
+        self.committable = False  # before, a commit would write over the last owner's marks
+        self.base: int | None = None  # where the group stood when the partition came
+        self.wary_until: int | None = None
         self.deliveries: set[Delivery] = set()
-        self.committed: int | None = None
+        self.committed: tuple[int, str] | None = None
         self.leaving = False
+        self.given_back = False
 
 
 class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -78,9 +116,13 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         settings: name the cluster in errors.
         rebalance_timeout: seconds that runs get to end when their partition is taken away.
         max_uncommitted: ended messages behind an unended one at which a partition is paused.
+        max_crashes: workers that a request may crash before it is given up; 0: any number, and none are counted.
     """
 
-    def __init__(self, settings: KafkaSettings, *, rebalance_timeout: float, max_uncommitted: int) -> None:
+    def __init__(
+        self, settings: KafkaSettings, *, rebalance_timeout: float, max_uncommitted: int, max_crashes: int = 0
+    ) -> None:
+        self.watch = CrashWatch(max_crashes)
         self._settings = settings
         self._rebalance_timeout = rebalance_timeout
         self._max_uncommitted = max_uncommitted
@@ -107,7 +149,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         held = self._held.get(partition)
         if held is None or held.leaving or not held.floor.take(record.offset):
             return None
-        delivery = Delivery(record, partition, held)
+        delivery = Delivery(record, partition, held, self)
         held.deliveries.add(delivery)
         self.in_hand += 1
         return delivery
@@ -119,46 +161,78 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         self.in_hand -= 1
         self.changed.set()
         if handling.cancelled() or handling.exception() is not None:
+            held.marks.hand_back(delivery.record.offset)
             return
+        held.marks.settle(delivery.record.offset)
         held.floor.end(delivery.record.offset)
         if held is self._held.get(delivery.partition) and not held.leaving:
             self._pause_or_resume(delivery.partition, held)
 
-    async def commit(self, *, probe: bool = False) -> None:
-        """Commit each partition's floor where it has moved.
+    async def mark(self, delivery: Delivery) -> None:
+        """Note that a run begins, and store that first where a worker has died before."""
+        if not self.watch.limit:
+            return
+        held, offset = delivery.held, delivery.record.offset
+        await held.known.wait()
+        on_trial = self.watch.is_suspect(held.marks.crashes(offset))
+        held.marks.begin(offset, on_trial=on_trial)
+        if held.marks.wary and held.wary_until is None:
+            # Whatever the dead owner had in its hands lies below the log's end as it is now.
+            held.wary_until = self._consumer.highwater(delivery.partition)
+        wary = held.marks.wary and (held.wary_until is None or offset < held.wary_until)
+        if wary or on_trial:
+            try:
+                await self.commit()
+            except CommitFailedError as error:
+                log.warning("The start of a run is not stored, for the group is rebalancing: %s", error)
+
+    async def commit(self, *, probe: bool = False, last: bool = False) -> None:
+        """Commit each partition's floor and marks where they have moved.
 
         Args:
             probe: commit also what has not moved, to learn whether the group still knows us.
+            last: the worker ends, and gives back whatever it holds.
 
         Raises:
             CommitFailedError: the group has gone on without us; what was to be committed will be delivered again.
             TransportError: the commit is refused.
         """
         async with self._commit_lock:
-            floors = {
-                partition: floor
-                for partition, held in self._held.items()
-                if (floor := held.floor.floor) is not None and (probe or floor != held.committed)
-            }
-            if not floors:
+            stands = {}
+            for partition, held in self._held.items():
+                held.given_back |= last
+                stand = self._stand(held)
+                if stand is not None and (probe or stand != held.committed):
+                    stands[partition] = stand
+            if not stands:
                 return
             try:
-                await self._consumer.commit(floors)
+                await self._consumer.commit(stands)
             except CommitFailedError:
                 raise
             except IllegalStateError as error:
                 raise CommitFailedError(str(error)) from error
             except KafkaError:
-                with aio.map_errors(self._settings, "commit offsets", topic=next(iter(floors)).topic):
+                with aio.map_errors(self._settings, "commit offsets", topic=next(iter(stands)).topic):
                     raise
-            for partition, floor in floors.items():
-                if (held := self._held.get(partition)) is not None:
-                    held.committed = floor
+            for partition, stand in stands.items():
+                if (still := self._held.get(partition)) is not None:
+                    still.committed = stand
+
+    def _stand(self, held: _Partition) -> tuple[int, str] | None:
+        """What to commit for a partition; None while that is not known."""
+        floor = held.base if held.floor.floor is None else held.floor.floor
+        if floor is None or not held.committable:
+            return None
+        if not self.watch.limit:
+            return (floor, "")
+        return (floor, held.marks.write(floor=floor, held=not held.given_back, trial=self.watch.in_trial))
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Aiokafka's: the group has given us these partitions."""
         self._held = {partition: _Partition() for partition in assigned}
         self._paused.clear()
+        await self._read_marks(dict(self._held))
         self.assigned.set()
         log.info("Partitions assigned: %s", _names(self._held))
 
@@ -174,6 +248,8 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         handed_back = await self.release(
             [delivery for held in leaving.values() for delivery in held.deliveries], grace=grace
         )
+        for held in leaving.values():
+            held.given_back = True
         await self._is_member()
         for partition in leaving:
             del self._held[partition]
@@ -207,6 +283,21 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
     def deliveries(self) -> list[Delivery]:
         """All messages in hand."""
         return [delivery for held in self._held.values() for delivery in held.deliveries]
+
+    async def _read_marks(self, taken: dict[TopicPartition, _Partition]) -> None:
+        """Read what the last owners noted, and note that the partitions are in these hands now."""
+        if self.watch.limit and taken:
+            try:
+                async with asyncio.timeout(_COMMIT_PATIENCE):
+                    await self.watch.read(self._consumer, taken)
+            except Exception:
+                log.exception("Whether requests have crashed their workers cannot be read")
+        for held in taken.values():
+            held.committable = True
+        if self.watch.limit:
+            await self._is_member()
+        for held in taken.values():
+            held.known.set()
 
     async def _is_member(self) -> bool:
         """Commits what is done; False if the group has already given our partitions to others."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from langgraph_integration.dead_letters import answer_to_invalid, dead_letter
+from langgraph_integration.dead_letters import Refusal, answer_to_invalid, dead_letter, poisoned, read_request
+from langgraph_integration.errors import InvalidRequestError, UnknownGraphError
 from langgraph_integration.execution import GraphRunner, thread_of
 from langgraph_integration.publishing import Publisher, UndeliverableError
 from langgraph_integration.thread_lanes import ThreadLanes
-from workflow_events.errors import InvalidEventError
+from workflow_events.dead_letters import DeadLetterReason
 from workflow_events.events import EventType, WorkflowEvent, WorkflowResultEvent
-from workflow_events.wire import decode_event, return_address_in
+from workflow_events.wire import return_address_in
 
 if TYPE_CHECKING:
     from aiokafka.structs import ConsumerRecord
@@ -27,6 +30,33 @@ __all__ = ["RequestHandler"]
 log = logging.getLogger(__name__)
 
 
+class CrashGuard(Protocol):
+    """Who knows how many workers a request has crashed."""
+
+    async def crashes(self) -> int:
+        """That number."""
+
+    def trial(self) -> AbstractAsyncContextManager[None]:
+        """Wait until a request that may be poison can run without another such."""
+
+    async def mark(self) -> None:
+        """The run begins."""
+
+
+class _Unguarded:
+    async def crashes(self) -> int:
+        return 0
+
+    def trial(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+    async def mark(self) -> None:
+        return None
+
+
+_UNGUARDED: CrashGuard = _Unguarded()
+
+
 class RequestHandler:
     """Sees each message through to the point where its offset may be committed.
 
@@ -35,16 +65,33 @@ class RequestHandler:
         publisher: publishes the answers.
         settings: name the dead-letter topic.
         concurrency: runs at the same time. Those of one thread come one after another, in the order of their messages.
+        max_crashes: workers that a request may crash before it is given up; 0: any number.
+
+    Attributes:
+        counts: what became of the messages so far: ``answered``, ``ignored`` (an event that is no request), and by its reason
+            what became a dead letter. A request for an unknown graph is both answered and a dead letter.
     """
 
-    def __init__(self, runner: GraphRunner, publisher: Publisher, settings: KafkaSettings, *, concurrency: int) -> None:
+    def __init__(
+        self,
+        runner: GraphRunner,
+        publisher: Publisher,
+        settings: KafkaSettings,
+        *,
+        concurrency: int,
+        max_crashes: int = 0,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._max_crashes = max_crashes
         self._runner = runner
         self._publisher = publisher
         self._settings = settings
         self._lanes = ThreadLanes()
         self._slots = asyncio.Semaphore(concurrency)
 
-    async def handle(self, record: ConsumerRecord, on_start: Callable[[], None]) -> None:
+    async def handle(
+        self, record: ConsumerRecord, on_start: Callable[[], None], crash_guard: CrashGuard = _UNGUARDED
+    ) -> None:
         """Process a message, in a task of its own.
 
         When this returns, its result is stored by all in-sync replicas, or it needs none.
@@ -53,24 +100,41 @@ class RequestHandler:
 
         Args:
             on_start: called when its turn has come; until then nothing of it has been done.
+            crash_guard: tells how many workers the request has crashed, and is told when its run begins.
 
         Raises:
             TransportError: the result can be published nowhere, and waiting will not help.
         """
         try:
-            event = decode_event(record.value)
-        except InvalidEventError as error:
+            crashes = await crash_guard.crashes()
+            if 0 < self._max_crashes <= crashes:
+                raise poisoned(crashes, topic=self._settings.dead_letter_topic(record.topic))
+            event = read_request(record.value, max_bytes=self._settings.max_read_bytes)
+        except Refusal as refusal:
             on_start()
-            await self._refuse(record, str(error))
+            await self._refuse(record, refusal)
             return
         if event.event_type != EventType.WORKFLOW_TRIGGERED:
+            self.counts["ignored"] += 1
             return
-        async with self._lanes.turn(thread_of(event)), self._slots:
+        async with self._lanes.turn(thread_of(event)), crash_guard.trial(), self._slots:
             on_start()
+            await crash_guard.mark()
             # The task's context is its own, so this needs no undoing.
             structlog.contextvars.bind_contextvars(correlation_id=str(event.event_id), workflow_id=event.workflow_id)
             result = await self._runner.answer(event)
+            await self._bury_unknown(record, event)
             await self._answer(record, event, result)
+
+    async def _bury_unknown(self, record: ConsumerRecord, event: WorkflowEvent) -> None:
+        """A dead letter of a request for a graph that is not here: it can be replayed once the graph is."""
+        try:
+            self._runner.choose(event)
+        except UnknownGraphError as error:
+            refusal = Refusal(DeadLetterReason.UNKNOWN_GRAPH, error).with_traceback(error.__traceback__)
+            await self._bury(record, refusal)
+        except Exception:  # noqa: BLE001 - the run has met it too, and its answer tells
+            return
 
     async def _answer(self, record: ConsumerRecord, event: WorkflowEvent, result: WorkflowResultEvent) -> None:
         detail = result.error_detail
@@ -88,11 +152,14 @@ class RequestHandler:
         try:
             await self._publisher.publish_result(result, return_address_in(record.headers))
         except UndeliverableError as error:
-            await self._bury(record, str(error))
+            refusal = Refusal(DeadLetterReason.UNDELIVERABLE, InvalidRequestError(str(error)))
+            await self._bury(record, refusal.with_traceback(error.__traceback__))
+            return
+        self.counts["answered"] += 1
 
-    async def _refuse(self, record: ConsumerRecord, reason: str) -> None:
-        await self._bury(record, reason)
-        answer = answer_to_invalid(record, reason)
+    async def _refuse(self, record: ConsumerRecord, refusal: Refusal) -> None:
+        await self._bury(record, refusal)
+        answer = answer_to_invalid(record, refusal, max_bytes=self._settings.max_read_bytes)
         if answer is None:
             return
         try:
@@ -100,14 +167,16 @@ class RequestHandler:
         except UndeliverableError as error:
             log.warning("The refusal of request %s cannot be delivered: %s", answer.correlation_id, error)
 
-    async def _bury(self, record: ConsumerRecord, reason: str) -> None:
+    async def _bury(self, record: ConsumerRecord, refusal: Refusal) -> None:
         topic = self._settings.dead_letter_topic(record.topic)
+        self.counts[refusal.code] += 1
         log.warning(
             "Dead letter from %s-%d at offset %d to %s: %s",
             record.topic,
             record.partition,
             record.offset,
             topic,
-            reason,
+            refusal,
+            extra={"dead_letter": refusal.code.value},
         )
-        await self._publisher.publish_dead_letter(dead_letter(record, reason, topic=topic))
+        await self._publisher.publish_dead_letter(dead_letter(record, refusal, topic=topic))

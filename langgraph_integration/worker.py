@@ -89,6 +89,7 @@ class WorkflowWorker:
             self.settings,
             rebalance_timeout=self.worker_settings.rebalance_timeout,
             max_uncommitted=self.worker_settings.max_uncommitted,
+            max_crashes=self.worker_settings.max_crashes,
         )
         # As many again as can run wait in hand, so that a slot which becomes free is filled at once.
         self._most_in_hand = 2 * self.worker_settings.concurrency
@@ -147,7 +148,9 @@ class WorkflowWorker:
         stack.push_async_callback(producer.stop)
         runner = GraphRunner(graphs.choose, run_timeout=options.run_timeout, recursion_limit=options.recursion_limit)
         publisher = Publisher(producer, self.settings)
-        handler = RequestHandler(runner, publisher, self.settings, concurrency=options.concurrency)
+        handler = RequestHandler(
+            runner, publisher, self.settings, concurrency=options.concurrency, max_crashes=options.max_crashes
+        )
         consumer = await aio.start_consumer(
             self.settings,
             self.settings.workflow_events_topic,
@@ -201,7 +204,7 @@ class WorkflowWorker:
                 for record in records:
                     delivery = held.take(partition, record)
                     if delivery is not None:
-                        task = tasks.create_task(handler.handle(record, delivery.start))
+                        task = tasks.create_task(handler.handle(record, delivery.start, delivery))
                         delivery.task = task
                         task.add_done_callback(partial(held.settle, delivery))
 
@@ -255,7 +258,7 @@ class WorkflowWorker:
     async def _commit_the_last(self) -> None:
         try:
             async with asyncio.timeout(_STOP_PATIENCE):
-                await self._held.commit()
+                await self._held.commit(last=True)
         except (CommitFailedError, WorkflowEventsError, TimeoutError) as error:
             log.warning("The last offsets are not committed, so their results will be published again: %s", error)
 

@@ -79,6 +79,12 @@ class WorkerSettings(BaseSettings):
         description="Ended requests of one partition that may wait for an earlier one before the partition pauses; so "
         "many results, at most, are published again after a crash.",
     )
+    max_crashes: int = Field(
+        default=5,
+        ge=0,
+        le=1000,
+        description="Workers that a request may crash before it goes to the dead-letter topic; 0: any number.",
+    )
     health_host: str = Field(default="127.0.0.1", description="Address of the health endpoint.")
     health_port: int | None = Field(
         default=None, ge=0, le=65535, description="Port of the health endpoint; absent: none; 0: any free one."

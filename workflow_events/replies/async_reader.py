@@ -52,7 +52,7 @@ class ReplyReader:
     def __init__(self, settings: KafkaSettings, topic: str, *, window_bytes: int = _WINDOW_BYTES) -> None:
         self.settings = settings
         self.topic = topic
-        self._correlator = Correlator(topic)
+        self._correlator = Correlator(topic, settings.max_read_bytes)
         self._recent = RecentRecords(window_bytes)
         self._tail = Tail(
             settings,

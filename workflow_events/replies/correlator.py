@@ -80,6 +80,7 @@ class Counts:
         malformed: records with a waited-for header and a body that is no result.
         foreign: records with a waited-for header and another request's id in the body.
         stale: failures of an attempt before the one that waits.
+        oversize: records with a waited-for header and a body above the limit.
     """
 
     seen: int = 0
@@ -87,13 +88,19 @@ class Counts:
     malformed: int = 0
     foreign: int = 0
     stale: int = 0
+    oversize: int = 0
 
 
 class Correlator:
-    """The waiters of one reply topic, and the rule by which records find them. Not thread-safe."""
+    """The waiters of one reply topic, and the rule by which records find them. Not thread-safe.
 
-    def __init__(self, topic: str) -> None:
+    Args:
+        max_bytes: a body above this is not read; None: no limit.
+    """
+
+    def __init__(self, topic: str, max_bytes: int | None = None) -> None:
         self.topic = topic
+        self.max_bytes = max_bytes
         self.counts = Counts()
         self._waiters: dict[bytes, list[Waiter]] = {}
 
@@ -155,6 +162,9 @@ class Correlator:
         if not waiters:
             return
         value = record.value or b""
+        if self.max_bytes is not None and len(value) > self.max_bytes:
+            self.counts.oversize += 1
+            return
         try:
             event = decode_result(value)
         except InvalidEventError:

@@ -74,7 +74,7 @@ class SyncReplyReader:
         # The lock guards all below; who leads holds the log, and lets go of the lock while the network is waited for.
         self._turn = threading.Condition()
         self._leading = False
-        self._correlator = Correlator(topic)
+        self._correlator = Correlator(topic, settings.max_read_bytes)
         self._recent = RecentRecords(window_bytes)
         self._positions: dict[int, int] = {}
         self._askers = 0
