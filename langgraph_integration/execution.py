@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.runnables.config import merge_configs
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from langgraph_integration.error_details import describe_error, message_of
+from langgraph_integration.error_details import describe_error, keeps_something_back, message_of, shown_message
+from langgraph_integration.error_policy import DEFAULT_POLICY, ErrorPolicy
 from langgraph_integration.errors import (
     DeadlineExceededError,
     NotResumableError,
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     Graph = Pregel[Any, Any, Any, Any]
 
 __all__ = ["GraphRunner", "thread_of"]
+
+log = logging.getLogger(__name__)
 
 _INTERRUPTS = "__interrupt__"  # where LangGraph puts them in a run's output
 
@@ -67,6 +71,7 @@ class GraphRunner:
             cannot be: its thread runs on, and what it returns is dropped.
         recursion_limit: supersteps that one run may take; None: the graph's own, or LangGraph's default.
         config: what every run's config begins with, such as callbacks.
+        error_policy: which errors are worth another try, and whose messages may leave the worker.
         now: the clock that deadlines are read by.
     """
 
@@ -77,12 +82,14 @@ class GraphRunner:
         run_timeout: float | None = None,
         recursion_limit: int | None = None,
         config: RunnableConfig | None = None,
+        error_policy: ErrorPolicy = DEFAULT_POLICY,
         now: Callable[[], datetime] = lambda: datetime.now(tz=UTC),
     ) -> None:
         self.choose = choose
         self.run_timeout = run_timeout
         self.recursion_limit = recursion_limit
         self.config = config
+        self.error_policy = error_policy
         self._now = now
 
     async def answer(self, event: WorkflowEvent) -> WorkflowResultEvent:
@@ -92,9 +99,11 @@ class GraphRunner:
         try:
             outcome = await self._run(event, started_at)
         except WorkflowFailure as failure:
-            outcome = _refused(failure)
+            self._log_what_is_kept_back(event, failure)
+            outcome = _refused(failure, self.error_policy)
         except Exception as error:  # noqa: BLE001 - whatever a graph raises is the requester's to know
-            outcome = _failed(error)
+            self._log_what_is_kept_back(event, error)
+            outcome = _failed(error, self.error_policy)
         return WorkflowResultEvent(
             correlation_id=event.event_id,
             workflow_id=event.workflow_id,
@@ -127,6 +136,10 @@ class GraphRunner:
             if not limit.expired():
                 raise
             raise RunTimeoutError(f"The run took longer than {self.run_timeout:g} s") from error
+
+    def _log_what_is_kept_back(self, event: WorkflowEvent, error: Exception) -> None:
+        if keeps_something_back(error, self.error_policy):
+            log.error("Request %s failed, and its requester is not told all of this", event.event_id, exc_info=error)
 
     def _config(self, event: WorkflowEvent) -> RunnableConfig:
         config: RunnableConfig = {
@@ -225,13 +238,14 @@ def _interrupted(snapshot: StateSnapshot, *, checkpoint_id: str | None, usage: d
     )
 
 
-def _refused(failure: WorkflowFailure) -> _Outcome:
+def _refused(failure: WorkflowFailure, policy: ErrorPolicy) -> _Outcome:
     try:
         result = to_plain_object(failure.result)
     except UnserializableError as error:
-        return _failed(error)
-    return _Outcome(ResultStatus.FAILURE, result=result, error=message_of(failure), detail=describe_error(failure))
+        return _failed(error, policy)
+    detail = describe_error(failure, policy)
+    return _Outcome(ResultStatus.FAILURE, result=result, error=message_of(failure), detail=detail)
 
 
-def _failed(error: Exception) -> _Outcome:
-    return _Outcome(ResultStatus.ERROR, error=message_of(error), detail=describe_error(error))
+def _failed(error: Exception, policy: ErrorPolicy) -> _Outcome:
+    return _Outcome(ResultStatus.ERROR, error=shown_message(error, policy), detail=describe_error(error, policy))

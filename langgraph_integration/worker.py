@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
+    from langgraph_integration.error_policy import ErrorPolicy
+
 __all__ = ["WorkflowWorker"]
 
 log = logging.getLogger(__name__)
@@ -62,6 +64,8 @@ class WorkflowWorker:
         graphs: by name; see :class:`~langgraph_integration.graph_registry.GraphRegistry` for what may stand there.
         worker_settings: everything else; the environment's where None.
         checkpointer: for graphs without one of their own; None: what ``worker_settings.checkpointer`` names.
+        error_policy: which errors are worth another try, and whose messages may leave the worker; None: what
+            ``worker_settings`` say.
 
     Raises:
         ConfigurationError: the settings do not hold, or there is no graph.
@@ -74,6 +78,7 @@ class WorkflowWorker:
         *,
         worker_settings: WorkerSettings | None = None,
         checkpointer: BaseCheckpointSaver[Any] | None = None,
+        error_policy: ErrorPolicy | None = None,
     ) -> None:
         self.settings = settings or KafkaSettings()
         self.graphs = dict(graphs or {})
@@ -81,6 +86,7 @@ class WorkflowWorker:
             raise ConfigurationError("A worker needs at least one graph: pass graphs={...}, or a langgraph.json")
         self.worker_settings = worker_settings or WorkerSettings()
         self.checkpointer = checkpointer
+        self.error_policy = error_policy or self.worker_settings.error_policy()
         self.stopping = asyncio.Event()
         """Set once the worker has been told to stop."""
         self._hurry = asyncio.Event()
@@ -146,7 +152,12 @@ class WorkflowWorker:
         graphs = await stack.enter_async_context(GraphRegistry(self.graphs, checkpointer=checkpointer))
         producer = await aio.start_producer(self.settings)
         stack.push_async_callback(producer.stop)
-        runner = GraphRunner(graphs.choose, run_timeout=options.run_timeout, recursion_limit=options.recursion_limit)
+        runner = GraphRunner(
+            graphs.choose,
+            run_timeout=options.run_timeout,
+            recursion_limit=options.recursion_limit,
+            error_policy=self.error_policy,
+        )
         publisher = Publisher(producer, self.settings)
         handler = RequestHandler(
             runner, publisher, self.settings, concurrency=options.concurrency, max_crashes=options.max_crashes
