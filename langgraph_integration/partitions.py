@@ -75,7 +75,11 @@ class Delivery:
     async def trial(self) -> AsyncIterator[None]:
         """Wait here until nobody else is on trial in this worker, where this one is to be; see ``start_marks``."""
         async with self._owner.watch.turn(await self.crashes()):
-            yield
+            try:
+                yield
+            finally:
+                # Before the next trial begins, and stores who is on trial.
+                self.held.marks.hand_back(self.record.offset)
 
     async def mark(self) -> None:
         """Note that the run begins now, before it does; where a worker has died before, the note is stored first."""

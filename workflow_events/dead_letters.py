@@ -13,12 +13,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from workflow_events.wire import OutgoingMessage, correlation_id_in
+from workflow_events.wire import Message, OutgoingMessage, correlation_id_in
 
 if TYPE_CHECKING:
     from uuid import UUID
-
-    from workflow_events.wire import Headers
 
 __all__ = [
     "DeadLetter",
@@ -62,7 +60,7 @@ class DeadLetterReason(StrEnum):
     UNDELIVERABLE = "undeliverable"
 
 
-class StoredMessage(Protocol):
+class StoredMessage(Message, Protocol):
     """A record as either Kafka client gives it."""
 
     @property
@@ -84,14 +82,6 @@ class StoredMessage(Protocol):
     @property
     def key(self) -> bytes | None:
         """Its key."""
-
-    @property
-    def value(self) -> bytes | None:
-        """Its body."""
-
-    @property
-    def headers(self) -> Headers:
-        """Names and values, in order."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -141,6 +131,7 @@ class DeadLetter:
         headers: the original ones.
         left_out: bytes of the original value, where it was too large to keep; None where it is here.
         replays: the stages of its replays, in order.
+        begun_at: where the notes lie that say that a replay was begun.
     """
 
     position: LetterPosition
@@ -154,6 +145,7 @@ class DeadLetter:
     left_out: int | None = None
     time: datetime | None = None
     replays: list[ReplayStage] = field(default_factory=list)
+    begun_at: list[int] = field(default_factory=list)
 
     @property
     def correlation_id(self) -> UUID | None:
@@ -223,7 +215,7 @@ def read_letters(records: Iterable[StoredMessage]) -> list[DeadLetter]:
     It never raises: a message without our headers is a letter of which little is known.
     """
     letters: dict[LetterPosition, DeadLetter] = {}
-    notes: list[tuple[LetterPosition, ReplayStage]] = []
+    notes: list[tuple[LetterPosition, ReplayStage, int]] = []
     for record in records:
         position = LetterPosition(record.topic, record.partition, record.offset)
         said = _said(record.headers)
@@ -232,12 +224,14 @@ def read_letters(records: Iterable[StoredMessage]) -> list[DeadLetter]:
             about = LetterPosition.parse(said.get(HEADER_NOTE_ABOUT, ""))
             # A note lies behind its letter and in the same partition; one that does not is nobody's.
             if about is not None and about.topic == position.topic and about.partition == position.partition:
-                notes += [(about, stage) for stage in ReplayStage if stage == said[HEADER_NOTE]]
+                notes += [(about, stage, position.offset) for stage in ReplayStage if stage == said[HEADER_NOTE]]
         else:
             letters[position] = _letter(record, position, said)
-    for about, stage in notes:
+    for about, stage, offset in notes:
         if about in letters:
             letters[about].replays.append(stage)
+            if stage is ReplayStage.BEGUN:
+                letters[about].begun_at.append(offset)
     return list(letters.values())
 
 
