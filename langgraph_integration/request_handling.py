@@ -69,7 +69,7 @@ class RequestHandler:
 
     Attributes:
         counts: what became of the messages so far: ``answered``, ``ignored`` (an event that is no request), and by its reason
-            what became a dead letter. A request for an unknown graph is both answered and a dead letter.
+            what became a dead letter, whether or not somebody was told.
     """
 
     def __init__(
@@ -123,20 +123,22 @@ class RequestHandler:
             # The task's context is its own, so this needs no undoing.
             structlog.contextvars.bind_contextvars(correlation_id=str(event.event_id), workflow_id=event.workflow_id)
             result = await self._runner.answer(event)
-            await self._bury_unknown(record, event)
-            await self._answer(record, event, result)
+            buried = await self._bury_unknown(record, event)
+            answered = await self._answer(record, event, result)
+            if answered and not buried:
+                self.counts["answered"] += 1
 
-    async def _bury_unknown(self, record: ConsumerRecord, event: WorkflowEvent) -> None:
+    async def _bury_unknown(self, record: ConsumerRecord, event: WorkflowEvent) -> bool:
         """A dead letter of a request for a graph that is not here: it can be replayed once the graph is."""
         try:
             self._runner.choose(event)
         except UnknownGraphError as error:
             refusal = Refusal(DeadLetterReason.UNKNOWN_GRAPH, error).with_traceback(error.__traceback__)
             await self._bury(record, refusal)
-        except Exception:  # noqa: BLE001 - the run has met it too, and its answer tells
-            return
+            return True
+        return False
 
-    async def _answer(self, record: ConsumerRecord, event: WorkflowEvent, result: WorkflowResultEvent) -> None:
+    async def _answer(self, record: ConsumerRecord, event: WorkflowEvent, result: WorkflowResultEvent) -> bool:
         detail = result.error_detail
         log.info(
             "Request %s answered: %s",
@@ -154,8 +156,8 @@ class RequestHandler:
         except UndeliverableError as error:
             refusal = Refusal(DeadLetterReason.UNDELIVERABLE, InvalidRequestError(str(error)))
             await self._bury(record, refusal.with_traceback(error.__traceback__))
-            return
-        self.counts["answered"] += 1
+            return False
+        return True
 
     async def _refuse(self, record: ConsumerRecord, refusal: Refusal) -> None:
         await self._bury(record, refusal)
@@ -169,7 +171,6 @@ class RequestHandler:
 
     async def _bury(self, record: ConsumerRecord, refusal: Refusal) -> None:
         topic = self._settings.dead_letter_topic(record.topic)
-        self.counts[refusal.code] += 1
         log.warning(
             "Dead letter from %s-%d at offset %d to %s: %s",
             record.topic,
@@ -180,3 +181,4 @@ class RequestHandler:
             extra={"dead_letter": refusal.code.value},
         )
         await self._publisher.publish_dead_letter(dead_letter(record, refusal, topic=topic))
+        self.counts[refusal.code.value] += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -89,6 +90,8 @@ class WorkflowWorker:
         self.error_policy = error_policy or self.worker_settings.error_policy()
         self.stopping = asyncio.Event()
         """Set once the worker has been told to stop."""
+        self.counts: Counter[str] = Counter()
+        """What became of the messages so far; see :class:`~langgraph_integration.request_handling.RequestHandler`."""
         self._hurry = asyncio.Event()
         self._ready = asyncio.Event()
         self._held = HeldPartitions(
@@ -162,6 +165,7 @@ class WorkflowWorker:
         handler = RequestHandler(
             runner, publisher, self.settings, concurrency=options.concurrency, max_crashes=options.max_crashes
         )
+        self.counts = handler.counts
         consumer = await aio.start_consumer(
             self.settings,
             self.settings.workflow_events_topic,

@@ -11,21 +11,22 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from uuid import UUID
+from typing import Any
 
 import pytest
 
 from langgraph_integration import WorkflowWorker
 from tests.integration.worker.graphs import Ledger, three_steps
 from tests.integration.worker.observing import (
-    each_answered_once,
     eventually,
     everything_committed,
     quick,
     records,
+    results,
 )
-from workflow_events import AsyncWorkflowClient, KafkaSettings, PendingRequest, ResultStatus
+from workflow_events import AsyncWorkflowClient, KafkaSettings, ResultStatus
 from workflow_events.dead_letters import DeadLetter, read_letters
 from workflow_events.testing.kafka_sources import Broker
 from workflow_events.testing.processes import ServerProcess
@@ -77,9 +78,13 @@ def start_worker(
         yield start
 
 
-def is_dead(process: ServerProcess) -> bool:
+def ended(told: asyncio.Task[Any], process: ServerProcess) -> bool:
     assert process._process is not None
-    return process._process.poll() is not None
+    return told.done() or process._process.poll() is not None
+
+
+def has_begun(ledger: Ledger, at_least: int) -> bool:
+    return len(ledger.lines(node="second", what="begin")) >= at_least
 
 
 async def letters(settings: KafkaSettings) -> list[DeadLetter]:
@@ -101,7 +106,7 @@ async def test_a_request_that_kills_its_workers_is_given_up_and_its_neighbours_a
         while not told.done():
             workers += 1
             worker = start_worker()
-            await eventually(lambda process=worker: told.done() or is_dead(process), timeout=60)
+            await eventually(partial(ended, told, worker), timeout=60)
             if workers == MAX_CRASHES - 1:
                 # All that ran in two dead workers are suspects now: they run one at a time, and the others may end.
                 ledger.open_gate("kill")
@@ -120,12 +125,12 @@ async def test_a_request_that_kills_its_workers_is_given_up_and_its_neighbours_a
     # And it lies among the dead letters, alone
     [letter] = await letters(apache_settings)
     assert (letter.code, letter.correlation_id) == ("poison", bad.correlation_id)
-    await each_answered_once(apache_settings, ids([*good, bad]))
+    # Some good ones ended before a crash and lay behind the bad one: those are answered again, and no differently.
+    said = {(one.correlation_id, one.status) for one in await results(apache_settings)}
+    assert said == {(one.correlation_id, ResultStatus.SUCCESS) for one in good} | {
+        (bad.correlation_id, ResultStatus.ERROR)
+    }
     await everything_committed(apache_settings, start_worker.group_id)  # type: ignore[attr-defined]
-
-
-def ids(pending: list[PendingRequest]) -> set[UUID]:
-    return {one.correlation_id for one in pending}
 
 
 async def test_a_worker_that_is_stopped_or_joined_charges_nobody_with_a_crash(
@@ -139,7 +144,7 @@ async def test_a_worker_that_is_stopped_or_joined_charges_nobody_with_a_crash(
         pending = [await client.submit("three", {"n": n}, timeout=100) for n in range(5)]
         for turn in range(1, 4):
             async with WorkflowWorker(embedded_settings, served, worker_settings=options).running():
-                await eventually(lambda at_least=5 * turn: len(ledger.lines(node="second", what="begin")) >= at_least)
+                await eventually(partial(has_begun, ledger, 5 * turn))
         # When they may end
         ledger.open_gate("second")
         async with WorkflowWorker(embedded_settings, served, worker_settings=options).running():
