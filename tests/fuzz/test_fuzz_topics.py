@@ -48,10 +48,10 @@ async def publish_all(settings: KafkaSettings, topic: str, messages: list[FuzzMe
     """Publish messages as they are, and return where each lies."""
     producer = await aio.start_producer(settings)
     try:
-        sent = [
-            await producer.send(topic, message.value, message.key, headers=list(message.headers))
-            for message in messages
-        ]
+        sent = []
+        for message in messages:
+            key = b"" if message.key is None and message.value is None else message.key  # aiokafka wants one of the two
+            sent.append(await producer.send(topic, message.value, key, headers=list(message.headers)))
         return [(one.partition, one.offset) for one in await asyncio.gather(*sent)]
     finally:
         await producer.stop()
