@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from aiokafka.abc import ConsumerRebalanceListener
@@ -22,9 +21,8 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
-from langgraph_integration.commit_floor import CommitFloor
 from langgraph_integration.crash_watch import CrashWatch
-from langgraph_integration.start_marks import StartMarks
+from langgraph_integration.deliveries import Delivery, TakenPartition
 from workflow_events.transport import aio
 
 if TYPE_CHECKING:
@@ -41,76 +39,6 @@ log = logging.getLogger(__name__)
 _CANCEL_PATIENCE = 5.0
 # Seconds that the commit before giving partitions back may take.
 _COMMIT_PATIENCE = 10.0
-
-
-class Delivery:
-    """A message in a worker's hands.
-
-    Attributes:
-        started: whether its turn has come; before that it can be handed back as if it had never been fetched.
-    """
-
-    __slots__ = ("_owner", "held", "partition", "record", "started", "task")
-
-    def __init__(
-        self, record: ConsumerRecord, partition: TopicPartition, held: _Partition, owner: HeldPartitions
-    ) -> None:
-        self.record = record
-        self.partition = partition
-        self.held = held
-        self._owner = owner
-        self.started = False
-        self.task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Its turn has come."""
-        self.started = True
-
-    async def crashes(self) -> int:
-        """How many workers this request has crashed. It waits until that is known."""
-        await self.held.known.wait()
-        return self.held.marks.crashes(self.record.offset)
-
-    @asynccontextmanager
-    async def trial(self) -> AsyncIterator[None]:
-        """Wait here until nobody else is on trial in this worker, where this one is to be; see ``start_marks``."""
-        async with self._owner.watch.turn(await self.crashes()):
-            try:
-                yield
-            finally:
-                # Before the next trial begins, and stores who is on trial.
-                self.held.marks.hand_back(self.record.offset)
-
-    async def mark(self) -> None:
-        """Note that the run begins now, before it does; where a worker has died before, the note is stored first."""
-        await self._owner.mark(self)
-
-
-class _Partition:
-    __slots__ = (
-        "base",
-        "committable",
-        "committed",
-        "deliveries",
-        "floor",
-        "given_back",
-        "known",
-        "leaving",
-        "marks",
-        "wary_until",
-    )
-
-    def __init__(self) -> None:
-        self.floor = CommitFloor()
-        self.marks = StartMarks()
-        self.known = asyncio.Event()  # set when the last owner's marks are read, and ours stand in their place
-        self.committable = False  # before, a commit would write over the last owner's marks
-        self.base: int | None = None  # where the group stood when the partition came
-        self.wary_until: int | None = None
-        self.deliveries: set[Delivery] = set()
-        self.committed: tuple[int, str] | None = None
-        self.leaving = False
-        self.given_back = False
 
 
 class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -130,7 +58,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         self._settings = settings
         self._rebalance_timeout = rebalance_timeout
         self._max_uncommitted = max_uncommitted
-        self._held: dict[TopicPartition, _Partition] = {}
+        self._held: dict[TopicPartition, TakenPartition] = {}
         self._paused: set[TopicPartition] = set()
         self._commit_lock = asyncio.Lock()
         self._consumer: AIOKafkaConsumer = None
@@ -223,7 +151,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
                 if (still := self._held.get(partition)) is not None:
                     still.committed = stand
 
-    def _stand(self, held: _Partition) -> tuple[int, str] | None:
+    def _stand(self, held: TakenPartition) -> tuple[int, str] | None:
         """What to commit for a partition; None while that is not known."""
         floor = held.base if held.floor.floor is None else held.floor.floor
         if floor is None or not held.committable:
@@ -234,7 +162,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Aiokafka's: the group has given us these partitions."""
-        self._held = {partition: _Partition() for partition in assigned}
+        self._held = {partition: TakenPartition() for partition in assigned}
         self._paused.clear()
         await self._read_marks(dict(self._held))
         self.assigned.set()
@@ -288,7 +216,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         """All messages in hand."""
         return [delivery for held in self._held.values() for delivery in held.deliveries]
 
-    async def _read_marks(self, taken: dict[TopicPartition, _Partition]) -> None:
+    async def _read_marks(self, taken: dict[TopicPartition, TakenPartition]) -> None:
         """Read what the last owners noted, and note that the partitions are in these hands now."""
         if self.watch.limit and taken:
             try:
@@ -314,7 +242,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             log.exception("Offsets not committed")
         return True
 
-    def _pause_or_resume(self, partition: TopicPartition, held: _Partition) -> None:
+    def _pause_or_resume(self, partition: TopicPartition, held: TakenPartition) -> None:
         if partition in self._paused:
             if held.floor.held_back <= self._max_uncommitted // 2:
                 self._paused.discard(partition)
