@@ -69,7 +69,7 @@ async def test_nothing_that_strangers_write_stops_a_worker_or_a_waiter_and_all_o
     settings = embedded_settings.replace(max_read_bytes=MAX_BYTES)
     requests, ledger = settings.workflow_events_topic, Ledger(tmp_path)
     # A session longer than a busy machine's hiccups: a rebalance would have some messages handled twice.
-    options = quick(embedded_broker, concurrency=32, session_timeout=60.0)
+    options = quick(embedded_broker, concurrency=32, session_timeout=10.0)
     share = COUNT // ROUNDS
     rubbish = [corpus(share // 2, salt=number) for number in range(ROUNDS)]
 
