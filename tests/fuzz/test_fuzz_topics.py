@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -72,6 +73,8 @@ async def test_nothing_that_strangers_write_stops_a_worker_or_a_waiter_and_all_o
     options = quick(embedded_broker, concurrency=32, session_timeout=10.0)
     share = COUNT // ROUNDS
     rubbish = [corpus(share // 2, salt=number) for number in range(ROUNDS)]
+    ids = tuple(uuid4() for _ in range(WAITERS))
+    others = corpus(share - share // 2, known=ids, salt=ROUNDS)
 
     async def echo(state: State) -> State:
         return {}
@@ -84,11 +87,9 @@ async def test_nothing_that_strangers_write_stops_a_worker_or_a_waiter_and_all_o
     worker = WorkflowWorker(settings, served, worker_settings=options)
     async with worker.running(), AsyncWorkflowClient(settings) as client:
         # Given some who wait for a run that takes its time
-        pending = [await client.submit("wait", {"n": n}, timeout=3600) for n in range(WAITERS)]
+        pending = [await client.submit("wait", {"n": n}, timeout=3600, correlation_id=one) for n, one in enumerate(ids)]
         waiting = [asyncio.create_task(client.wait(one)) for one in pending]
-        ids = tuple(one.correlation_id for one in pending)
         # When strangers write into every topic
-        others = await asyncio.to_thread(corpus, share - share // 2, known=ids, salt=ROUNDS)
         ends: dict[tuple[int, int], str] = {}
         memory = []
         for messages in rubbish:
@@ -120,7 +121,10 @@ async def accounted_for(settings: KafkaSettings, ends: dict[tuple[int, int], str
     read: list[Any] = await records(settings, settings.dead_letter_topic(settings.workflow_events_topic))
     letters = read_letters(read)
     found = {(letter.origin.partition, letter.origin.offset): letter for letter in letters}
-    assert len(found) == len(letters), f"a letter was written twice; seed {SEED}"
+    # The embedded broker has no idempotent producers, so a letter may be stored twice; then both are the same.
+    for letter in letters:
+        first = found[letter.origin.partition, letter.origin.offset]
+        assert (letter.value, letter.key, letter.code) == (first.value, first.key, first.code), (SEED, letter.position)
     for place, end in ends.items():
         letter = found.pop(place, None)
         if end in {"run", "ignored"}:
