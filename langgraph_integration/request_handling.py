@@ -124,7 +124,7 @@ class RequestHandler:
             structlog.contextvars.bind_contextvars(correlation_id=str(event.event_id), workflow_id=event.workflow_id)
             result = await self._runner.answer(event)
             buried = await self._bury_unknown(record, event)
-            answered = await self._answer(record, event, result)
+            answered = await self._answer(record, event, result, buried=buried)
             if answered and not buried:
                 self.counts["answered"] += 1
 
@@ -138,7 +138,9 @@ class RequestHandler:
             return True
         return False
 
-    async def _answer(self, record: ConsumerRecord, event: WorkflowEvent, result: WorkflowResultEvent) -> bool:
+    async def _answer(
+        self, record: ConsumerRecord, event: WorkflowEvent, result: WorkflowResultEvent, *, buried: bool
+    ) -> bool:
         detail = result.error_detail
         log.info(
             "Request %s answered: %s",
@@ -154,6 +156,9 @@ class RequestHandler:
         try:
             await self._publisher.publish_result(result, return_address_in(record.headers))
         except UndeliverableError as error:
+            if buried:  # one letter for a message is enough
+                log.warning("The refusal of request %s cannot be delivered: %s", event.event_id, error)
+                return False
             refusal = Refusal(DeadLetterReason.UNDELIVERABLE, InvalidRequestError(str(error)))
             await self._bury(record, refusal.with_traceback(error.__traceback__))
             return False
