@@ -11,10 +11,10 @@ UV := $(shell command -v uv 2>/dev/null)
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.lock | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services demo test coverage chaos mutants bench lint format docs lock clean
+.PHONY: help setup services demo test coverage chaos mutants fuzz fuzz-atheris bench lint format docs lock clean
 
 help: ## show the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 setup: $(STAMP) ## build .venv from the lock
 
@@ -52,6 +52,12 @@ chaos: setup services ## kill real processes on a seeded schedule and count; CHA
 mutants: setup ## change the pure modules in every small way and see that a test fails (docs/mutation.md)
 	$(BIN)/mutmut run --max-children 2
 	$(BIN)/mutmut results
+
+fuzz: setup ## 100,000 messages of rubbish into every topic; FUZZ_MESSAGES and FUZZ_SEED change how many and which
+	FUZZ_MESSAGES=$(or $(FUZZ_MESSAGES),100000) FUZZ_SEED=$(FUZZ_SEED) $(BIN)/pytest tests/fuzz
+
+fuzz-atheris: setup ## coverage-guided fuzzing of what reads bytes, for FUZZ_SECONDS (300); needs the package atheris (Linux)
+	$(BIN)/python tests/fuzz/atheris_reading.py -max_total_time=$(or $(FUZZ_SECONDS),300)
 
 bench: setup ## measure against named baselines; BENCH='--only curves' measures a part, see docs/benchmarks.md
 	$(BIN)/python -m benchmarks $(BENCH)

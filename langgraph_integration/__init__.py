@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from langgraph_integration.error_policy import ErrorPolicy
     from langgraph_integration.errors import UnserializableError, WorkflowFailure
     from langgraph_integration.result_node import publish_result_node
     from langgraph_integration.result_producer import ResultProducer
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from langgraph_integration.worker_settings import WorkerSettings
 
 __all__ = [
+    "ErrorPolicy",
     "ResultProducer",
     "UnserializableError",
     "WorkerSettings",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ErrorPolicy": "error_policy",
     "ResultProducer": "result_producer",
     "UnserializableError": "errors",
     "WorkerSettings": "worker_settings",

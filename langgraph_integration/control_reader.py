@@ -55,7 +55,7 @@ class ControlReader:
 
     Attributes:
         caught_up: set once all is read that was there at the start, or once it is known that the topic cannot be read now.
-        ignored: messages that were no control event, or not signed where keys are set.
+        ignored: messages that were no control event, too large, or not signed where keys are set.
     """
 
     def __init__(self, settings: KafkaSettings, *, look_back: float, on_cancel: Callable[[Cancel], object]) -> None:
@@ -132,6 +132,9 @@ class ControlReader:
             await self._assign(consumer)
 
     def _take(self, record: ConsumerRecord) -> None:
+        if len(record.value or b"") > self._settings.max_read_bytes:
+            self.ignored += 1
+            return
         if self._signatures is not None and not self._signatures.admits(record, CONTROL_TYPES, topic=self._topic):
             self.ignored += 1
             return

@@ -18,6 +18,7 @@ __all__ = [
     "DeadlineExceededError",
     "InvalidRequestError",
     "NotResumableError",
+    "PoisonedRequestError",
     "RefusalError",
     "ResultTooLargeError",
     "RunCancelledError",
@@ -67,6 +68,12 @@ class InvalidRequestError(RefusalError):
     """The message is no request that can be read."""
 
     wire_type = "InvalidRequest"
+
+
+class PoisonedRequestError(RefusalError):
+    """The workers that ran the request died, so often that it is not run again."""
+
+    wire_type = "PoisonedRequest"
 
 
 class UnknownGraphError(RefusalError):

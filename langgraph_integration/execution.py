@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphDrained
 
+from langgraph_integration.error_details import keeps_something_back
+from langgraph_integration.error_policy import DEFAULT_POLICY, ErrorPolicy
 from langgraph_integration.errors import (
     DeadlineExceededError,
     NotResumableError,
@@ -51,6 +54,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GraphRunner", "HandedOverError", "cancelled", "thread_of"]
 
+log = logging.getLogger(__name__)
+
 _INTERRUPTS = "__interrupt__"  # where LangGraph puts them in a run's output
 _LOOK_UP_PATIENCE = 1.0  # seconds to find the checkpoint of a cancelled run in
 _ALONE = Supervision()
@@ -69,6 +74,7 @@ class GraphRunner:
             cannot be: its thread runs on, and what it returns is dropped.
         recursion_limit: supersteps that one run may take; None: the graph's own, or LangGraph's default.
         config: what every run's config begins with, such as callbacks.
+        error_policy: which errors are worth another try, and whose messages may leave the worker.
         now: the clock that deadlines are read by.
         take_payload: brings a request's data where they are kept in a store; what it raises is the request's answer.
     """
@@ -80,6 +86,7 @@ class GraphRunner:
         run_timeout: float | None = None,
         recursion_limit: int | None = None,
         config: RunnableConfig | None = None,
+        error_policy: ErrorPolicy = DEFAULT_POLICY,
         now: Callable[[], datetime] = lambda: datetime.now(tz=UTC),
         take_payload: Callable[[WorkflowEvent], Awaitable[WorkflowEvent]] | None = None,
     ) -> None:
@@ -87,6 +94,7 @@ class GraphRunner:
         self.run_timeout = run_timeout
         self.recursion_limit = recursion_limit
         self.config = config
+        self.error_policy = error_policy
         self._now = now
         self._take_payload = take_payload
 
@@ -105,13 +113,14 @@ class GraphRunner:
         try:
             outcome = await self._run(event, started_at, supervision)
         except WorkflowFailure as failure:
-            outcome = refused(failure)
-        except GraphDrained as error:
-            if supervision.hand_over.asked:
+            self._log_what_is_kept_back(event, failure)
+            outcome = refused(failure, self.error_policy)
+        except Exception as error:
+            if isinstance(error, GraphDrained) and supervision.hand_over.asked:
                 raise HandedOverError(str(error)) from error
-            outcome = failed(error)
-        except Exception as error:  # noqa: BLE001 - whatever a graph raises is the requester's to know
-            outcome = failed(error)
+            # Whatever a graph raises is the requester's to know.
+            self._log_what_is_kept_back(event, error)
+            outcome = failed(error, self.error_policy)
         return result_of(event, outcome, started_at, began)
 
     async def _run(self, event: WorkflowEvent, now: datetime, supervision: Supervision) -> Outcome:
@@ -140,6 +149,10 @@ class GraphRunner:
             if not limit.expired():
                 raise
             raise RunTimeoutError(f"The run took longer than {self.run_timeout:g} s") from error
+
+    def _log_what_is_kept_back(self, event: WorkflowEvent, error: Exception) -> None:
+        if keeps_something_back(error, self.error_policy):
+            log.error("Request %s failed, and its requester is not told all of this", event.event_id, exc_info=error)
 
     def _config(self, event: WorkflowEvent) -> RunnableConfig:
         config: RunnableConfig = {

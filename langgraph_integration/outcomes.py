@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from langgraph_integration.error_details import describe_error, message_of
+from langgraph_integration.error_details import describe_error, message_of, shown_message
 from langgraph_integration.errors import RunCancelledError, UnserializableError, WorkflowFailure
 from langgraph_integration.result_node import RESULT_CHANNEL
 from langgraph_integration.serialization import to_plain_json, to_plain_object
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from langgraph.types import StateSnapshot
 
     from langgraph_integration.cancellations import Cancel
+    from langgraph_integration.error_policy import ErrorPolicy
 
     Graph = Pregel[Any, Any, Any, Any]
 
@@ -146,13 +147,14 @@ def interrupted(snapshot: StateSnapshot, *, checkpoint_id: str | None, usage: di
     )
 
 
-def refused(failure: WorkflowFailure) -> Outcome:
+def refused(failure: WorkflowFailure, policy: ErrorPolicy) -> Outcome:
     """A workflow that ran and says no, with its findings."""
     try:
         result = to_plain_object(failure.result)
     except UnserializableError as error:
-        return failed(error)
-    return Outcome(ResultStatus.FAILURE, result=result, error=message_of(failure), detail=describe_error(failure))
+        return failed(error, policy)
+    detail = describe_error(failure, policy)
+    return Outcome(ResultStatus.FAILURE, result=result, error=message_of(failure), detail=detail)
 
 
 def cancelled_at(cancel: Cancel, *, checkpoint_id: str | None = None) -> Outcome:
@@ -163,6 +165,6 @@ def cancelled_at(cancel: Cancel, *, checkpoint_id: str | None = None) -> Outcome
     )
 
 
-def failed(error: Exception) -> Outcome:
-    """A run that broke."""
-    return Outcome(ResultStatus.ERROR, error=message_of(error), detail=describe_error(error))
+def failed(error: Exception, policy: ErrorPolicy) -> Outcome:
+    """A run that broke, as far as its requester may know."""
+    return Outcome(ResultStatus.ERROR, error=shown_message(error, policy), detail=describe_error(error, policy))

@@ -23,8 +23,9 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
-from langgraph_integration.commit_floor import CommitFloor
-from langgraph_integration.supervision import HandOver
+from langgraph_integration.crash_watch import CrashWatch
+from langgraph_integration.deliveries import Delivery, TakenPartition
+from langgraph_integration.releasing import release
 from workflow_events.transport import aio
 
 if TYPE_CHECKING:
@@ -38,51 +39,8 @@ __all__ = ["Delivery", "HeldPartitions"]
 
 log = logging.getLogger(__name__)
 
-# Seconds that a cancelled run gets to clean up. One that takes longer is no longer waited for.
-_CANCEL_PATIENCE = 5.0
 # Seconds that the commit before giving partitions back may take.
 _COMMIT_PATIENCE = 10.0
-
-
-class Delivery:
-    """A message in a worker's hands.
-
-    Attributes:
-        started: whether its turn has come; before that it can be handed back as if it had never been fetched.
-        hand_over: asks its run to stop after the superstep that it is in.
-        answered: whether its run has ended; what is left is to publish the result.
-        handed_back: whether it is to be taken up again, as another delivery.
-    """
-
-    __slots__ = ("answered", "hand_over", "handed_back", "held", "partition", "record", "started", "task")
-
-    def __init__(self, record: ConsumerRecord, partition: TopicPartition, held: _Partition) -> None:
-        self.record = record
-        self.partition = partition
-        self.held = held
-        self.started = False
-        self.hand_over = HandOver()
-        self.answered = False
-        self.handed_back = False
-        self.task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Its turn has come."""
-        self.started = True
-
-    def answer(self) -> None:
-        """Its run has ended."""
-        self.answered = True
-
-
-class _Partition:
-    __slots__ = ("committed", "deliveries", "floor", "leaving")
-
-    def __init__(self) -> None:
-        self.floor = CommitFloor()
-        self.deliveries: set[Delivery] = set()
-        self.committed: int | None = None
-        self.leaving = False
 
 
 class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -92,6 +50,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         settings: name the cluster in errors.
         rebalance_timeout: seconds that runs get to end when their partition is taken away.
         max_uncommitted: ended messages behind an unended one at which a partition is paused.
+        max_crashes: workers that a request may crash before it is given up; 0: any number, and none are counted.
         membership: told when partitions are given and commits confirmed; None where nobody asks for it.
     """
 
@@ -101,13 +60,15 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         *,
         rebalance_timeout: float,
         max_uncommitted: int,
+        max_crashes: int = 0,
         membership: Membership | None = None,
     ) -> None:
+        self.watch = CrashWatch(max_crashes)
         self._membership = membership
         self._settings = settings
         self._rebalance_timeout = rebalance_timeout
         self._max_uncommitted = max_uncommitted
-        self._held: dict[TopicPartition, _Partition] = {}
+        self._held: dict[TopicPartition, TakenPartition] = {}
         self._paused: set[TopicPartition] = set()
         self._commit_lock = asyncio.Lock()
         self._consumer: AIOKafkaConsumer = None
@@ -130,7 +91,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         held = self._held.get(partition)
         if held is None or held.leaving or not held.floor.take(record.offset):
             return None
-        delivery = Delivery(record, partition, held)
+        delivery = Delivery(record, partition, held, self)
         held.deliveries.add(delivery)
         self.in_hand += 1
         return delivery
@@ -141,52 +102,86 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         held.deliveries.discard(delivery)
         self.in_hand -= 1
         self.changed.set()
-        if handling.cancelled() or handling.exception() is not None or delivery.handed_back:
+        if delivery.handed_back:
+            return  # another delivery may have it by now, and its mark
+        if handling.cancelled() or handling.exception() is not None:
+            held.marks.hand_back(delivery.record.offset)
             return
+        held.marks.settle(delivery.record.offset)
         held.floor.end(delivery.record.offset)
         if held is self._held.get(delivery.partition) and not held.leaving:
             self._pause_or_resume(delivery.partition, held)
 
-    async def commit(self, *, probe: bool = False) -> None:
-        """Commit each partition's floor where it has moved.
+    async def mark(self, delivery: Delivery) -> None:
+        """Note that a run begins, and store that first where a worker has died before."""
+        if not self.watch.limit:
+            return
+        held, offset = delivery.held, delivery.record.offset
+        await held.known.wait()
+        on_trial = self.watch.is_suspect(held.marks.crashes(offset))
+        held.marks.begin(offset, on_trial=on_trial)
+        if held.marks.wary and held.wary_until is None:
+            # Whatever the dead owner had in its hands lies below the log's end as it is now.
+            held.wary_until = self._consumer.highwater(delivery.partition)
+        wary = held.marks.wary and (held.wary_until is None or offset < held.wary_until)
+        if wary or on_trial:
+            try:
+                await self.commit()
+            except CommitFailedError as error:
+                log.warning("The start of a run is not stored, for the group is rebalancing: %s", error)
+
+    async def commit(self, *, probe: bool = False, last: bool = False) -> None:
+        """Commit each partition's floor and marks where they have moved.
 
         Args:
             probe: commit also what has not moved, to learn whether the group still knows us.
+            last: the worker ends, and gives back whatever it holds.
 
         Raises:
             CommitFailedError: the group has gone on without us; what was to be committed will be delivered again.
             TransportError: the commit is refused.
         """
         async with self._commit_lock:
-            floors = {
-                partition: floor
-                for partition, held in self._held.items()
-                if (floor := held.floor.floor) is not None and (probe or floor != held.committed)
-            }
-            if not floors:
+            stands = {}
+            for partition, held in self._held.items():
+                held.given_back |= last
+                stand = self._stand(held)
+                if stand is not None and (probe or stand != held.committed):
+                    stands[partition] = stand
+            if not stands:
                 return
             sent_at = time.monotonic()
             try:
-                await self._consumer.commit(floors)
+                await self._consumer.commit(stands)
             except CommitFailedError:
                 raise
             except IllegalStateError as error:
                 raise CommitFailedError(str(error)) from error
             except KafkaError:
-                with aio.map_errors(self._settings, "commit offsets", topic=next(iter(floors)).topic):
+                with aio.map_errors(self._settings, "commit offsets", topic=next(iter(stands)).topic):
                     raise
             if self._membership is not None:
                 self._membership.confirm(sent_at)  # a commit keeps a member's session alive, as a heartbeat does
-            for partition, floor in floors.items():
-                if (held := self._held.get(partition)) is not None:
-                    held.committed = floor
+            for partition, stand in stands.items():
+                if (still := self._held.get(partition)) is not None:
+                    still.committed = stand
+
+    def _stand(self, held: TakenPartition) -> tuple[int, str] | None:
+        """What to commit for a partition; None while that is not known."""
+        floor = held.base if held.floor.floor is None else held.floor.floor
+        if floor is None or not held.committable:
+            return None
+        if not self.watch.limit:
+            return (floor, "")
+        return (floor, held.marks.write(floor=floor, held=not held.given_back, trial=self.watch.in_trial))
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Aiokafka's: the group has given us these partitions."""
         if self._membership is not None:
             self._membership.begin()
-        self._held = {partition: _Partition() for partition in assigned}
+        self._held = {partition: TakenPartition() for partition in assigned}
         self._paused.clear()
+        await self._read_marks(dict(self._held))
         self.assigned.set()
         log.info("Partitions assigned: %s", _names(self._held))
 
@@ -199,43 +194,16 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         for held in leaving.values():
             held.leaving = True
         grace = self._rebalance_timeout if await self._is_member() else 0.0
-        handed_back = await self.release(
+        handed_back = await release(
             [delivery for held in leaving.values() for delivery in held.deliveries], grace=grace
         )
+        for held in leaving.values():
+            held.given_back = True
         await self._is_member()
         for partition in leaving:
             del self._held[partition]
         self._paused -= set(leaving)
         log.info("Partitions revoked: %s; %d requests handed back", _names(leaving), handed_back)
-
-    async def release(self, deliveries: Iterable[Delivery], *, grace: float) -> int:
-        """End the handling of messages: those not started at once, the others after ``grace`` seconds.
-
-        A run with lasting checkpoints is asked to stop after the superstep that it is in, which has the grace to end; what a
-        node has done is then stored, and its work is not done again. A run without may go on to its end.
-
-        Returns:
-            How many were cancelled, and so are handed back.
-        """
-        tasks = {delivery.task: delivery for delivery in deliveries if delivery.task is not None}
-        waiting = [task for task, delivery in tasks.items() if not delivery.started]
-        running = [task for task, delivery in tasks.items() if delivery.started]
-        for task in waiting:
-            task.cancel()
-        for task in running:
-            tasks[task].hand_over.ask()
-        late: set[asyncio.Task[None]] = set()
-        if running and grace > 0:
-            _, late = await asyncio.wait(running, timeout=grace)
-        else:
-            late = set(running)
-        for task in late:
-            task.cancel()
-        if cancelled := [*waiting, *late]:
-            _, stuck = await asyncio.wait(cancelled, timeout=_CANCEL_PATIENCE)
-            if stuck:
-                log.error("%d runs did not end within %g s of being cancelled", len(stuck), _CANCEL_PATIENCE)
-        return sum(task.cancelled() or not task.done() for task in tasks)
 
     async def let_go(self) -> int:
         """Stop what runs, for the group may have given it to others; where it has not, after all, it is taken up again.
@@ -254,9 +222,10 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         for delivery in letting_go:
             delivery.handed_back = True
             delivery.held.floor.hand_back(delivery.record.offset)
+            delivery.held.marks.hand_back(delivery.record.offset)
         for partition in {delivery.partition for delivery in letting_go}:
             self.go_back(partition)
-        return await self.release(letting_go, grace=0.0)
+        return await release(letting_go, grace=0.0)
 
     def go_back(self, partition: TopicPartition, offset: int | None = None) -> None:
         """Fetch a partition again from what was handed back, and from ``offset``, which nobody has taken."""
@@ -271,6 +240,21 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         """All messages in hand."""
         return [delivery for held in self._held.values() for delivery in held.deliveries]
 
+    async def _read_marks(self, taken: dict[TopicPartition, TakenPartition]) -> None:
+        """Read what the last owners noted, and note that the partitions are in these hands now."""
+        if self.watch.limit and taken:
+            try:
+                async with asyncio.timeout(_COMMIT_PATIENCE):
+                    await self.watch.read(self._consumer, taken)
+            except Exception:
+                log.exception("Whether requests have crashed their workers cannot be read")
+        for held in taken.values():
+            held.committable = True
+        if self.watch.limit:
+            await self._is_member()
+        for held in taken.values():
+            held.known.set()
+
     async def _is_member(self) -> bool:
         """Commits what is done; False if the group has already given our partitions to others."""
         try:
@@ -282,7 +266,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             log.exception("Offsets not committed")
         return True
 
-    def _pause_or_resume(self, partition: TopicPartition, held: _Partition) -> None:
+    def _pause_or_resume(self, partition: TopicPartition, held: TakenPartition) -> None:
         if partition in self._paused:
             if held.floor.held_back <= self._max_uncommitted // 2:
                 self._paused.discard(partition)

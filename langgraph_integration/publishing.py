@@ -12,6 +12,7 @@ from langgraph_integration.error_details import describe_error
 from langgraph_integration.errors import ResultTooLargeError
 from workflow_events.errors import DeliveryError, MessageTooLargeError, TransportError
 from workflow_events.events import ResultStatus, WorkflowResultEvent
+from workflow_events.settings_checks import TOPIC_NAME
 from workflow_events.transport import aio
 from workflow_events.wire import OutgoingMessage, ReturnAddress, result_message
 
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 _FIRST_WINDOW = 0.2  # seconds
 _LONGEST_WAIT = 5.0
+_LONGEST_SHOWN = 100  # characters of a name that is none
 
 
 class UndeliverableError(TransportError):
@@ -86,6 +88,8 @@ class Publisher:
     def _check(self, target: ReturnAddress) -> None:
         if target.topic in {self._settings.workflow_events_topic, self._settings.workflow_control_topic}:
             raise UndeliverableError(f"topic {target.topic!r} is for requests, not for results")
+        if not TOPIC_NAME.fullmatch(target.topic):  # else it is looked for, for as long as a new topic is waited for
+            raise UndeliverableError(f"{target.topic[:_LONGEST_SHOWN]!r} is no topic name")
 
     async def _send(self, message: OutgoingMessage) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -22,6 +23,7 @@ from langgraph_integration.membership import Membership
 from langgraph_integration.partitions import HeldPartitions
 from langgraph_integration.progress import Progress
 from langgraph_integration.publishing import Publisher
+from langgraph_integration.releasing import release
 from langgraph_integration.request_handling import RequestHandler
 from langgraph_integration.signals import on_stop_signals
 from langgraph_integration.worker_settings import WorkerSettings
@@ -35,6 +37,8 @@ from workflow_events.transport import aio
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer
     from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from langgraph_integration.error_policy import ErrorPolicy
 
 __all__ = ["WorkflowWorker"]
 
@@ -69,6 +73,8 @@ class WorkflowWorker:
         graphs: by name; see :class:`~langgraph_integration.graph_registry.GraphRegistry` for what may stand there.
         worker_settings: everything else; the environment's where None.
         checkpointer: for graphs without one of their own; None: what ``worker_settings.checkpointer`` names.
+        error_policy: which errors are worth another try, and whose messages may leave the worker; None: what
+            ``worker_settings`` say.
 
     Raises:
         ConfigurationError: the settings do not hold, or there is no graph.
@@ -81,6 +87,7 @@ class WorkflowWorker:
         *,
         worker_settings: WorkerSettings | None = None,
         checkpointer: BaseCheckpointSaver[Any] | None = None,
+        error_policy: ErrorPolicy | None = None,
     ) -> None:
         self.settings = settings or KafkaSettings()
         self.graphs = dict(graphs or {})
@@ -88,8 +95,11 @@ class WorkflowWorker:
             raise ConfigurationError("A worker needs at least one graph: pass graphs={...}, or a langgraph.json")
         self.worker_settings = worker_settings or WorkerSettings()
         self.checkpointer = checkpointer
+        self.error_policy = error_policy or self.worker_settings.error_policy()
         self.stopping = asyncio.Event()
         """Set once the worker has been told to stop."""
+        self.counts: Counter[str] = Counter()
+        """What became of the messages so far; see :class:`~langgraph_integration.request_handling.RequestHandler`."""
         self._hurry = asyncio.Event()
         self._ready = asyncio.Event()
         self._membership = Membership(self.worker_settings.session_timeout)
@@ -97,6 +107,7 @@ class WorkflowWorker:
             self.settings,
             rebalance_timeout=self.worker_settings.rebalance_timeout,
             max_uncommitted=self.worker_settings.max_uncommitted,
+            max_crashes=self.worker_settings.max_crashes,
             membership=self._membership,
         )
         # As many again as can run wait in hand, so that a slot which becomes free is filled at once.
@@ -164,6 +175,7 @@ class WorkflowWorker:
             graphs.choose,
             run_timeout=options.run_timeout,
             recursion_limit=options.recursion_limit,
+            error_policy=self.error_policy,
             take_payload=Payloads(self.settings).atake,
         )
         publisher = Publisher(producer, self.settings)
@@ -178,7 +190,9 @@ class WorkflowWorker:
             concurrency=options.concurrency,
             cancellations=cancellations,
             progress=self.progress,
+            max_crashes=options.max_crashes,
         )
+        self.counts = handler.counts
         consumer = await aio.start_consumer(
             self.settings,
             self.settings.workflow_events_topic,
@@ -251,7 +265,13 @@ class WorkflowWorker:
                 for record in records:
                     delivery = held.take(partition, record)
                     if delivery is not None:
-                        handling = handler.handle(record, delivery.start, delivery.hand_over, on_answer=delivery.answer)
+                        handling = handler.handle(
+                            record,
+                            delivery.start,
+                            delivery.hand_over,
+                            on_answer=delivery.answer,
+                            crash_guard=delivery,
+                        )
                         task = tasks.create_task(handling)
                         delivery.task = task
                         task.add_done_callback(partial(held.settle, delivery))
@@ -309,12 +329,12 @@ class WorkflowWorker:
         log.info(
             "Worker draining: %d requests in hand get %g s to end", len(deliveries), self.worker_settings.drain_timeout
         )
-        ending = asyncio.ensure_future(self._held.release(deliveries, grace=self.worker_settings.drain_timeout))
+        ending = asyncio.ensure_future(release(deliveries, grace=self.worker_settings.drain_timeout))
         hurry = asyncio.ensure_future(self._hurry.wait())
         try:
             await asyncio.wait([ending, hurry], return_when=asyncio.FIRST_COMPLETED)
             if not ending.done():
-                await self._held.release(deliveries, grace=0.0)
+                await release(deliveries, grace=0.0)
             handed_back = await ending
         finally:
             hurry.cancel()
@@ -324,7 +344,7 @@ class WorkflowWorker:
     async def _commit_the_last(self) -> None:
         try:
             async with asyncio.timeout(_STOP_PATIENCE):
-                await self._held.commit()
+                await self._held.commit(last=True)
         except (CommitFailedError, WorkflowEventsError, TimeoutError) as error:
             log.warning("The last offsets are not committed, so their results will be published again: %s", error)
 

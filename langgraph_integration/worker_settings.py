@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from langgraph_integration.checkpointers import check_url
+from langgraph_integration.error_policy import ErrorPolicy, load_judge, split_names
 from workflow_events.errors import ConfigurationError
 
 __all__ = ["WorkerSettings"]
@@ -92,6 +93,32 @@ class WorkerSettings(BaseSettings):
         le=604_800,
         description="How far back a worker that starts reads cancels, in seconds: for those whose request comes later.",
     )
+    max_crashes: int = Field(
+        default=5,
+        ge=0,
+        le=1000,
+        description="Workers that a request may crash before it goes to the dead-letter topic; 0: any number.",
+    )
+    retryable_errors: str = Field(
+        default="",
+        description="Exceptions that are worth another try, as qualified class names separated by commas, such as "
+        "openai.RateLimitError; classes derived from them too.",
+    )
+    permanent_errors: str = Field(
+        default="", description="Exceptions that are not, written in the same way; they win over the others."
+    )
+    retry_judge: str | None = Field(
+        default=None,
+        description="A function of an exception that says True, False, or None for no opinion, as module:function or "
+        "file.py:function; it is asked first.",
+    )
+    redact_errors: bool = Field(
+        default=False,
+        description="Whether messages of exceptions that are not known safe stay in the worker's log.",
+    )
+    shown_errors: str = Field(
+        default="", description="Exceptions whose messages may leave the worker all the same, written as above."
+    )
     health_host: str = Field(default="127.0.0.1", description="Address of the health endpoint.")
     health_port: int | None = Field(
         default=None, ge=0, le=65535, description="Port of the health endpoint; absent: none; 0: any free one."
@@ -120,6 +147,26 @@ class WorkerSettings(BaseSettings):
     def _known_checkpointer(cls, value: SecretStr) -> SecretStr:
         check_url(value.get_secret_value())
         return value
+
+    @field_validator("retryable_errors", "permanent_errors", "shown_errors")
+    @classmethod
+    def _class_names(cls, value: str) -> str:
+        split_names(value)
+        return value
+
+    def error_policy(self) -> ErrorPolicy:
+        """What the settings say about errors.
+
+        Raises:
+            ConfigurationError: the judge cannot be loaded.
+        """
+        return ErrorPolicy(
+            judge=load_judge(self.retry_judge, where=f"{_PREFIX}RETRY_JUDGE"),
+            retryable=split_names(self.retryable_errors),
+            permanent=split_names(self.permanent_errors),
+            redact=self.redact_errors,
+            shown=split_names(self.shown_errors),
+        )
 
 
 def _explain(error: ValidationError) -> str:

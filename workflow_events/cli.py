@@ -1,4 +1,4 @@
-"""The command ``workflow-events``: topics, schemas, and a request by hand.
+"""The command ``workflow-events``: topics, schemas, dead letters, and a request by hand.
 
 What takes long to import is imported by the command that needs it, so that ``--help`` answers at once. Exit codes: 0 it is
 done; 1 it could not be done, or the answer is not a success; 2 the command line or the settings do not hold.
@@ -6,24 +6,23 @@ done; 1 it could not be done, or the answer is not a success; 2 the command line
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workflow_events.cli_common import Servers, errors_in_words, settings_for
+from workflow_events.cli_dlq import dlq_app
 from workflow_events.cli_trust import keys_app, payloads_app
 
 if TYPE_CHECKING:
     from workflow_events.client import WorkflowClient
     from workflow_events.events import WorkflowResultEvent
     from workflow_events.pending import PendingRequest
-    from workflow_events.settings import KafkaSettings
     from workflow_events.topics import TopicReport
 
 __all__ = ["app"]
@@ -38,18 +37,10 @@ topics_app = typer.Typer(help="Make and check the topics.", no_args_is_help=True
 schema_app = typer.Typer(help="The JSON Schemas of the events.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 app.add_typer(schema_app, name="schema")
+app.add_typer(dlq_app, name="dlq")
 app.add_typer(keys_app, name="keys")
 app.add_typer(payloads_app, name="payloads")
 
-Servers = Annotated[
-    str | None,
-    typer.Option(
-        "--bootstrap-servers",
-        "-b",
-        help="Brokers as host:port, separated by commas. Default: KAFKA_BOOTSTRAP_SERVERS, else localhost:9092.",
-        show_default=False,
-    ),
-]
 DataText = Annotated[
     str, typer.Option("--data", "-d", help="The graph's input: a JSON object, @FILE, or - for standard input.")
 ]
@@ -166,10 +157,10 @@ def request(
 ) -> None:
     """Ask a workflow to run, and print its result as JSON; exit code 1 where that is not a success."""
     values = _json_object(data, "--data")
-    with _errors_in_words():
+    with errors_in_words():
         from workflow_events.client import WorkflowClient  # noqa: PLC0415 - see the module's docstring
 
-        with WorkflowClient(_settings(bootstrap_servers)) as client:
+        with WorkflowClient(settings_for(bootstrap_servers)) as client:
             pending = client.submit(
                 workflow_id,
                 values,
@@ -197,14 +188,14 @@ def wait_for(
 ) -> None:
     """Wait for the result of a request that was made before, by any process, and print it as JSON."""
     values = _json_object(pending, "PENDING")
-    with _errors_in_words():
+    with errors_in_words():
         from workflow_events.client import WorkflowClient  # noqa: PLC0415 - see the module's docstring
         from workflow_events.pending import PendingRequest  # noqa: PLC0415
 
         request = PendingRequest.from_json(values).with_clocks(
             accepted_timeout=accepted_timeout, heartbeat_timeout=heartbeat_timeout
         )
-        with WorkflowClient(_settings(bootstrap_servers)) as client:
+        with WorkflowClient(settings_for(bootstrap_servers)) as client:
             _print_result(_wait(client, request, show=progress))
 
 
@@ -216,12 +207,12 @@ def cancel(
 ) -> None:
     """Ask whichever worker has a request's run to stop it. Its waiters then get a result of status cancelled."""
     values = _json_object(pending, "PENDING")
-    with _errors_in_words():
+    with errors_in_words():
         from workflow_events.client import WorkflowClient  # noqa: PLC0415 - see the module's docstring
         from workflow_events.pending import PendingRequest  # noqa: PLC0415
 
         request = PendingRequest.from_json(values)
-        with WorkflowClient(_settings(bootstrap_servers)) as client:
+        with WorkflowClient(settings_for(bootstrap_servers)) as client:
             client.cancel(request, reason)
         typer.echo(f"Asked to cancel request {request.correlation_id}.", err=True)
 
@@ -235,17 +226,11 @@ def _wait(client: WorkflowClient, pending: PendingRequest, *, show: bool | None)
         return client.wait(pending, on_progress=view.show)
 
 
-def _settings(bootstrap_servers: str | None) -> KafkaSettings:
-    from workflow_events.settings import KafkaSettings  # noqa: PLC0415 - see the module's docstring
-
-    return KafkaSettings(bootstrap_servers=bootstrap_servers) if bootstrap_servers else KafkaSettings()
-
-
 def _topics(bootstrap_servers: str | None, *, create: bool) -> list[TopicReport]:
-    with _errors_in_words():
+    with errors_in_words():
         from workflow_events.topics import ensure_topics  # noqa: PLC0415 - see the module's docstring
 
-        reports = ensure_topics(_settings(bootstrap_servers), create=create)
+        reports = ensure_topics(settings_for(bootstrap_servers), create=create)
     _print_topics(reports)
     return reports
 
@@ -288,15 +273,3 @@ def _json_object(text: str, name: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise typer.BadParameter('It must be a JSON object, such as {"question": "..."}.', param_hint=name)
     return found
-
-
-@contextlib.contextmanager
-def _errors_in_words() -> Iterator[None]:
-    """One line and an exit code in place of a traceback."""
-    from workflow_events.errors import ConfigurationError, InvalidEventError, WorkflowEventsError  # noqa: PLC0415
-
-    try:
-        yield
-    except WorkflowEventsError as error:
-        typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(2 if isinstance(error, ConfigurationError | InvalidEventError) else 1) from None

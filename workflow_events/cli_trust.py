@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from workflow_events.cli_common import errors_in_words, settings_for
+
 __all__ = ["keys_app", "payloads_app"]
 
 keys_app = typer.Typer(help="Keys of the messages' signatures.", no_args_is_help=True)
@@ -46,13 +48,8 @@ def new(
 @payloads_app.command("purge")
 def purge() -> None:
     """Delete what has been in KAFKA_CLAIM_CHECK_STORE for longer than KAFKA_CLAIM_CHECK_RETENTION, and say how much."""
-    from workflow_events.errors import ConfigurationError, WorkflowEventsError  # noqa: PLC0415
-    from workflow_events.payloads import Payloads  # noqa: PLC0415
-    from workflow_events.settings import KafkaSettings  # noqa: PLC0415
+    with errors_in_words():
+        from workflow_events.payloads import Payloads  # noqa: PLC0415
 
-    try:
-        count = Payloads(KafkaSettings()).purge()
-    except WorkflowEventsError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
+        count = Payloads(settings_for(None)).purge()
     typer.echo(f"Deleted {count} payloads.")

@@ -97,6 +97,12 @@ class KafkaSettings(BaseSettings):
     max_message_bytes: int = Field(
         default=1_048_576, ge=1024, description="The largest message to publish or to create topics for, in bytes."
     )
+    max_read_bytes: int = Field(
+        default=10_485_760,
+        ge=1024,
+        description="The largest message value that is read, in bytes. A larger request goes to the dead-letter topic, "
+        "and anything else that is larger is ignored and counted.",
+    )
 
     workflow_events_topic: str = Field(default="workflow-events", description="Topic of requests.")
     workflow_results_topic: str = Field(default="workflow-results", description="Topic of results.")

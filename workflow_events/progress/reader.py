@@ -63,7 +63,7 @@ class ProgressReader:
         self.began = asyncio.Event()
         """Set when the reader has its first positions, or a failure."""
         signatures = Signatures.of(settings)
-        self._watches = Watches(self.topic, signatures)
+        self._watches = Watches(self.topic, signatures, max_bytes=settings.max_read_bytes)
         self._recent = RecentRecords(_WINDOW_BYTES, keep_headers=signatures is not None)
         self._past = PastCursors(settings, self.topic)
         self._tail = Tail(

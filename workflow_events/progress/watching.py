@@ -105,6 +105,9 @@ class Watches(Correlator):
         watches = self._waiters.get(key)
         if not watches:
             return
+        if self.max_bytes is not None and len(record.value or b"") > self.max_bytes:
+            self.counts.oversize += 1
+            return
         if self._signatures is not None and not self._signatures.admits(record, PROGRESS_TYPES, topic=self.topic):
             self.counts.untrusted += 1
             return

@@ -54,7 +54,7 @@ class ReplyReader:
         self.settings = settings
         self.topic = topic
         signatures = Signatures.of(settings)
-        self._correlator = Correlator(topic, signatures)
+        self._correlator = Correlator(topic, signatures, max_bytes=settings.max_read_bytes)
         self._recent = RecentRecords(window_bytes, keep_headers=signatures is not None)
         self._tail = Tail(
             settings,

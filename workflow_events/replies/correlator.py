@@ -83,6 +83,7 @@ class Counts:
         foreign: records with a waited-for header and another request's id in the body.
         stale: failures of an attempt before the one that waits.
         untrusted: records with a waited-for id that are not signed with one of our keys.
+        oversize: records with a waited-for header and a body above the limit.
     """
 
     seen: int = 0
@@ -91,6 +92,7 @@ class Counts:
     foreign: int = 0
     stale: int = 0
     untrusted: int = 0
+    oversize: int = 0
 
 
 class Correlator:
@@ -98,10 +100,12 @@ class Correlator:
 
     Args:
         signatures: only what they admit reaches a waiter; None: everything may.
+        max_bytes: a body above this is not read; None: no limit.
     """
 
-    def __init__(self, topic: str, signatures: Signatures | None = None) -> None:
+    def __init__(self, topic: str, signatures: Signatures | None = None, *, max_bytes: int | None = None) -> None:
         self.topic = topic
+        self.max_bytes = max_bytes
         self._signatures = signatures
         self.counts = Counts()
         self._waiters: dict[bytes, list[Waiter]] = {}
@@ -163,10 +167,13 @@ class Correlator:
         waiters = self._waiters.get(key)
         if not waiters:
             return
+        value = record.value or b""
+        if self.max_bytes is not None and len(value) > self.max_bytes:
+            self.counts.oversize += 1
+            return
         if self._signatures is not None and not self._signatures.admits(record, RESULT_TYPES, topic=self.topic):
             self.counts.untrusted += 1
             return
-        value = record.value or b""
         try:
             event = decode_result(value)
         except InvalidEventError:

@@ -77,7 +77,7 @@ class SyncReplyReader:
         self._turn = threading.Condition()
         self._leading = False
         signatures = Signatures.of(settings)
-        self._correlator = Correlator(topic, signatures)
+        self._correlator = Correlator(topic, signatures, max_bytes=settings.max_read_bytes)
         self._recent = RecentRecords(window_bytes, keep_headers=signatures is not None)
         self._positions: dict[int, int] = {}
         self._askers = 0

@@ -37,14 +37,17 @@ from workflow_events.transport.options import (
 from workflow_events.transport.timing import TOPIC_PATIENCE, Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
+    from aiokafka import TopicPartition
     from aiokafka.abc import ConsumerRebalanceListener
+    from aiokafka.structs import OffsetAndMetadata
 
     from workflow_events.settings import KafkaSettings
 
 __all__ = [
     "Producer",
+    "committed_with_metadata",
     "map_errors",
     "new_consumer",
     "not_confirmed",
@@ -207,6 +210,19 @@ def on_heartbeat(consumer: AIOKafkaConsumer, confirmed: Callable[[float], None])
         return known
 
     coordinator._do_heartbeat = send  # noqa: SLF001
+
+
+async def committed_with_metadata(
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
+) -> dict[TopicPartition, OffsetAndMetadata]:
+    """The group's committed offsets, each with its metadata, which aiokafka's own ``committed`` leaves out.
+
+    A partition without a committed offset is not in it. It goes on trying while no broker answers.
+    """
+    found: dict[TopicPartition, OffsetAndMetadata] = await consumer._coordinator.fetch_committed_offsets(  # noqa: SLF001
+        list(partitions)
+    )
+    return found
 
 
 async def _connected(settings: KafkaSettings, start: Callable[[Stopwatch], Awaitable[_Client]]) -> _Client:

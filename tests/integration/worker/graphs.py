@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -121,6 +122,26 @@ def endless() -> Builder:
     builder = one_node(add)
     builder.add_edge("node", "node")
     return builder
+
+
+def kill_the_worker(ledger: Ledger) -> Builder:
+    """Kills its process where ``n`` is below 0, and takes a moment otherwise; the moment ends with the gate ``kill``."""
+
+    async def run(state: State, config: RunnableConfig) -> State:
+        who = config["metadata"]["correlation_id"]
+        ledger.note(who, "run", "begin")
+        if state["n"] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        await ledger.gate("kill")
+        ledger.note(who, "run", "end")
+        return {"n": state["n"]}
+
+    return publish_result_node(one_node(run), select="n")
+
+
+def killing_from_environment() -> Builder:
+    """The same, in a worker's process."""
+    return kill_the_worker(Ledger(Path(os.environ["WORKER_TEST_LEDGER"])))
 
 
 def from_environment() -> Builder:
