@@ -1,7 +1,7 @@
 """From request to result, through the asynchronous client, against a bare ping and pong.
 
-Both sides send the same requests to the same echo and get the same results; the bare side has made its messages beforehand, does
-not decode what comes, and checks nothing.
+Both sides send the same requests to an echo and get the same results, each on topics of its own, so that neither reads what the
+other is sent. The bare side has made its messages beforehand, does not decode what comes, and checks nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from benchmarks.measuring import Figure, compare
 from workflow_events import AsyncWorkflowClient, KafkaSettings
 from workflow_events.replies import topic_log
 from workflow_events.requests import prepare_request
+from workflow_events.testing.new_topics import settings_with_new_topics
 from workflow_events.transport import aio
 
 if TYPE_CHECKING:
@@ -35,10 +36,11 @@ Ask = Callable[[], Awaitable[object]]
 
 async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float) -> AsyncIterator[Figure]:
     """p50 and p99 with 1 and with 100 in flight."""
-    with echoing(settings):
+    bare = settings_with_new_topics(settings.bootstrap_servers, topic_partitions=settings.topic_partitions)
+    with echoing(settings), echoing(bare):
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(AsyncWorkflowClient(settings))
-            ping = await stack.enter_async_context(_Ping(settings))
+            ping = await stack.enter_async_context(_Ping(bare))
 
             async def request() -> None:
                 await client.request("bench", DATA, timeout=60)

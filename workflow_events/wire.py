@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
@@ -249,14 +250,22 @@ def _headers(
     return [
         (HEADER_CORRELATION_ID, key),
         ("ce_id", event_id or key),
+        ("ce_time", time.isoformat().encode()),
+        *_lasting_headers(event_type, source),
+        *tracing.inject(),
+    ]
+
+
+@lru_cache(maxsize=64)
+def _lasting_headers(event_type: str, source: str) -> tuple[tuple[str, bytes], ...]:
+    """The headers that one message after the other has alike."""
+    return (
         ("ce_source", f"/{source}".encode()),
         ("ce_type", event_type.encode()),
         ("ce_specversion", _CE_SPECVERSION),
-        ("ce_time", time.isoformat().encode()),
         (HEADER_CONTENT_TYPE, _CONTENT_TYPE),
         (HEADER_PROTOCOL_VERSION, _PROTOCOL_VERSION),
-        *tracing.inject(),
-    ]
+    )
 
 
 _EVENTS = TypeAdapter(WorkflowEvent)

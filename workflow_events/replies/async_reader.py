@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from workflow_events.pending import PendingRequest
     from workflow_events.replies.correlator import Counts
+    from workflow_events.replies.cursor import Cursor
     from workflow_events.replies.records import Record, Reply
     from workflow_events.settings import KafkaSettings
 
@@ -192,7 +193,9 @@ class ReplyReader:
 
     def _look_back(self, expectation: Expectation) -> None:
         pending, positions, done = expectation.pending, self._tail.positions, expectation.past_is_read
-        cursor = reading_from(pending.reply_cursor, pending.reply_partition, positions)
+        cursor: Cursor = pending.reply_cursor
+        if pending.reply_partition is not None:
+            cursor = reading_from(cursor, pending.reply_partition, positions)
         if cursor == positions:
             done()
             return
