@@ -104,21 +104,21 @@ def request_message(
         if reply_to.partition is not None:
             headers.append((HEADER_REPLY_PARTITION, str(reply_to.partition).encode()))
     key = id_key if event.thread_id is None else event.thread_id.encode()
-    return OutgoingMessage(topic, _encode(event), key, headers)
+    return OutgoingMessage(topic, encode(event), key, headers)
 
 
 def about_message(event: WorkflowEvent, *, topic: str, correlation_id: UUID) -> OutgoingMessage:
     """An event about a request, such as progress or a cancel: keyed by the request's id; ``ce_id`` is the event's own."""
     key = correlation_key(correlation_id)
     headers = _headers(key, event.event_type, event.source, event.timestamp, event_id=correlation_key(event.event_id))
-    return OutgoingMessage(topic, _encode(event), key, headers)
+    return OutgoingMessage(topic, encode(event), key, headers)
 
 
 def event_message(event: WorkflowEvent, *, topic: str) -> OutgoingMessage:
     """Any other event, keyed by its own id."""
     key = correlation_key(event.event_id)
     headers = _headers(key, event.event_type, event.source, event.timestamp)
-    return OutgoingMessage(topic=topic, value=_encode(event), key=key, headers=headers)
+    return OutgoingMessage(topic=topic, value=encode(event), key=key, headers=headers)
 
 
 def result_message(
@@ -127,7 +127,7 @@ def result_message(
     """The answer to a request, keyed by its correlation id."""
     key = correlation_key(result.correlation_id)
     headers = _headers(key, EventType.WORKFLOW_RESULT, source, result.timestamp)
-    return OutgoingMessage(topic=topic, value=_encode(result), key=key, headers=headers, partition=partition)
+    return OutgoingMessage(topic=topic, value=encode(result), key=key, headers=headers, partition=partition)
 
 
 def decode_event(value: bytes | None) -> WorkflowEvent:
@@ -146,11 +146,6 @@ def decode_result(value: bytes | None) -> WorkflowResultEvent:
         InvalidEventError: it is not one; the message names the fields, never their values.
     """
     return _decode(_RESULTS, WorkflowResultEvent.__name__, value)
-
-
-def encode(event: WorkflowEvent | WorkflowResultEvent) -> bytes:
-    """An event as a message's value."""
-    return _encode(event)
 
 
 def find_correlation_key(headers: Headers, value: bytes | None) -> bytes | None:
@@ -277,7 +272,8 @@ _OPTIONAL_RESULT_FIELDS = tuple(
 )
 
 
-def _encode(event: WorkflowEvent | WorkflowResultEvent) -> bytes:
+def encode(event: WorkflowEvent | WorkflowResultEvent) -> bytes:
+    """An event as a message's value."""
     optional = _OPTIONAL_EVENT_FIELDS if isinstance(event, WorkflowEvent) else _OPTIONAL_RESULT_FIELDS
     # By the adapter's serializer: the model's own method makes text of the bytes, only for us to make bytes of it again, and
     # the adapter's spends as long on its arguments as on the event.

@@ -46,7 +46,7 @@ TEXT = "x" * 1_500_000
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an S3 API server: moto's, in a process of its own."""
     if importlib.util.find_spec("moto") is None:
-        reason = "moto is not installed: pip install 'moto[s3,server]'"
+        reason = "moto is not installed: pip install 'moto[s3]' flask flask-cors"
         if os.environ.get("CI"):
             pytest.fail(f"{reason} (CI is set, so this fails instead of being skipped)", pytrace=False)
         pytest.skip(reason)
