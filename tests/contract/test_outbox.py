@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.partitioner import DefaultPartitioner
 
+from tests.integration.worker.observing import records
 from workflow_events import (
     BrokerUnavailableError,
     DeliveryError,
@@ -18,13 +21,16 @@ from workflow_events import (
     TopicNotFoundError,
     WorkflowEventsError,
 )
+from workflow_events.payloads import Payloads
 from workflow_events.replies import topic_log
+from workflow_events.requests import prepare_request
+from workflow_events.signing import REQUEST_TYPES, Signatures
 from workflow_events.testing.embedded import EmbeddedBroker
 from workflow_events.testing.new_topics import settings_with_new_topics
 from workflow_events.testing.waiting import wait_until
 from workflow_events.transport import aio
 from workflow_events.transport.outbox import Outbox
-from workflow_events.wire import OutgoingMessage
+from workflow_events.wire import OutgoingMessage, decode_event
 
 
 @pytest.fixture
@@ -92,6 +98,34 @@ async def test_what_is_withdrawn_in_time_is_not_sent(producer: aio.Producer, kaf
     assert list((await stored(kafka_settings, 2)).values()) == [[b"c", b"d"]]
     assert not told.errors
     await outbox.aclose()
+
+
+async def test_what_is_posted_is_signed_and_large_payloads_are_put_away(
+    kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    # Given keys and a store
+    settings = kafka_settings.replace(
+        signing_keys=f"k:{base64.b64encode(b'k' * 32).decode()}", claim_check_store=str(tmp_path)
+    )
+    signatures = Signatures.of(settings)
+    assert signatures is not None
+    text = "x" * settings.max_message_bytes
+    # When more is asked than a message may hold
+    message, pending, _ = prepare_request(settings, "w", {"text": text}, cursor={}, timeout=60, source="airflow")
+    producer = await aio.start_producer(settings)
+    outbox, told = Outbox(producer), Told()
+    await outbox.post(message, told, 10)
+    # Then what is stored refers to it, and is signed so
+    ((value,),) = (await stored(settings, 1)).values()
+    event = decode_event(value)
+    assert event.event_id == pending.correlation_id
+    assert event.claim_check is not None
+    assert (await Payloads(settings).atake(event)).payload.data == {"text": text}
+    (record,) = await records(settings, settings.workflow_events_topic)
+    assert signatures.admits(record, REQUEST_TYPES)
+    assert not told.errors
+    await outbox.aclose()
+    await producer.stop()
 
 
 async def test_what_cannot_be_sent_is_refused_at_once(producer: aio.Producer, kafka_settings: KafkaSettings) -> None:

@@ -17,7 +17,7 @@ from tests.integration.airflow.running import execute, execute_deferred, revive
 from tests.system.responder import Responder
 from tests.unit.airflow.test_retries import Store
 from workflow_events.client import WorkflowClient
-from workflow_events.errors import ResultTimeoutError
+from workflow_events.errors import GatherTimeoutError, NotAcceptedError, ResultTimeoutError
 from workflow_events.events import EventType, WorkflowEvent
 from workflow_events.settings import KafkaSettings
 from workflow_events.testing.waiting import wait_until
@@ -227,3 +227,19 @@ def test_nobody_takes_the_request_and_the_task_says_so_before_its_deadline(conn_
 
     with pytest.raises(ResultTimeoutError, match="No worker took request"):
         execute(task, context())
+
+
+def test_nobody_takes_a_lists_requests_and_the_task_says_so_before_their_deadline(
+    conn_id: str, context: MakeContext
+) -> None:
+    # Given nobody who answers
+    ends = []
+    for run, deferrable in ((execute, False), (execute_deferred, True)):
+        task = operator(conn_id, [{"n": 0}, {"n": 1}], timeout=3600, accepted_timeout=1.5, deferrable=deferrable)
+        # When the task waits, here or in the triggerer
+        with pytest.raises(GatherTimeoutError) as caught:
+            run(task, context())
+        # Then it ends when the clocks have run out, and says that it was they
+        assert isinstance(caught.value.__cause__, NotAcceptedError)
+        ends.append(caught.value.indexes)
+    assert ends == [[0, 1], [0, 1]]

@@ -18,7 +18,7 @@ from airflow_integration import WorkflowResultSensor, WorkflowTaskError
 from tests.integration.airflow.running import execute, execute_deferred
 from tests.system.responder import Responder
 from workflow_events.client import WorkflowClient
-from workflow_events.errors import InvalidEventError
+from workflow_events.errors import InvalidEventError, NotAcceptedError
 from workflow_events.settings import KafkaSettings
 
 MakeContext = Callable[..., dict[str, Any]]
@@ -101,6 +101,28 @@ def test_its_time_out_is_airflows_for_sensors_and_names_the_request(
 
     with pytest.raises(AirflowSensorTimeout, match=str(pending.correlation_id)):
         run(sensor(conn_id, pending=pending.to_json(), deferrable=deferrable), context())
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_it_says_that_nobody_has_taken_the_request(
+    deferrable: bool,  # noqa: FBT001
+    client: WorkflowClient,
+    conn_id: str,
+    context: MakeContext,
+) -> None:
+    # Given a request without clocks, and nobody who answers
+    pending = client.submit("w", {}, timeout=3600)
+    run = execute_deferred if deferrable else execute
+    # When a sensor with a clock waits for it, then that clock ends the wait
+    with pytest.raises(NotAcceptedError, match=str(pending.correlation_id)):
+        run(sensor(conn_id, pending=pending.to_json(), deferrable=deferrable, accepted_timeout=1.5), context())
+
+
+def test_in_reschedule_mode_no_clock_runs(client: WorkflowClient, conn_id: str, context: MakeContext) -> None:
+    pending = client.submit("w", {}, timeout=3600, accepted_timeout=0.1)
+
+    with pytest.raises(AirflowRescheduleException):
+        execute(sensor(conn_id, pending=pending.to_json(), mode="reschedule", accepted_timeout=0.1), context())
 
 
 def test_its_own_time_out_ends_the_wait_before_the_requests_deadline(

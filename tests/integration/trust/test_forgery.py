@@ -15,13 +15,23 @@ import pytest
 
 from airflow_integration import WorkflowResultPoller
 from langgraph_integration import WorkflowWorker
-from tests.integration.trust.messages import request, result
-from tests.integration.worker.graphs import Ledger, one_node
-from tests.integration.worker.observing import everything_committed, quick, records
-from workflow_events import AsyncWorkflowClient, KafkaSettings, PendingRequest, ResultUnavailableError, WorkflowClient
+from tests.integration.trust.messages import progress, request, result
+from tests.integration.worker.graphs import Ledger, expected, one_node, three_steps
+from tests.integration.worker.observing import eventually, everything_committed, quick, records
+from workflow_events import (
+    AsyncWorkflowClient,
+    EventType,
+    KafkaSettings,
+    NotAcceptedError,
+    PendingRequest,
+    ResultStatus,
+    ResultUnavailableError,
+    WorkflowClient,
+)
 from workflow_events.replies.async_reader import ReplyReader
 from workflow_events.replies.read_back import read_back
 from workflow_events.replies.records import RecordPosition
+from workflow_events.requests import cancel_message
 from workflow_events.signing import Signatures
 from workflow_events.testing.kafka_sources import Broker
 from workflow_events.transport import aio
@@ -163,6 +173,71 @@ async def test_a_forged_request_starts_no_graph_and_gets_no_answer(
     # And nobody else was answered, nor was anything buried under a name that is not its sender's
     assert len(await records(signing, signing.workflow_results_topic)) == 1
     assert await records(signing, signing.dead_letter_topic(signing.workflow_events_topic)) == []
+
+
+async def test_a_forged_cancel_stops_no_run_while_the_real_one_does(
+    kafka_broker: Broker, signing: KafkaSettings, tmp_path: Path
+) -> None:
+    # Given a worker with keys, and two runs that wait in their second node
+    ledger = Ledger(tmp_path)
+    worker = WorkflowWorker(signing, {"three": three_steps(ledger)}, worker_settings=quick(kafka_broker))
+    async with worker.running(), stranger(signing) as publish, AsyncWorkflowClient(signing) as client:
+        mine, other = [await client.submit("three", {"n": n}, timeout=60) for n in range(2)]
+        await eventually(lambda: len(ledger.lines(node="second", what="begin")) == 2)
+        # When a stranger cancels one, in every way that a stranger can, and then its owner the other, all in one partition
+        plain = cancel_message(signing, mine, source="airflow", reason="forged")
+        elsewhere = signed(cancel_message(signing, other, source="airflow"), OURS)
+        forged = [
+            plain,
+            replace(plain, headers=[]),
+            signed(plain, THEIRS),
+            readdressed(elsewhere, mine.correlation_id),
+            replace(elsewhere, value=plain.value),
+            replace(signed(request(signing, {}, event_id=mine.correlation_id), OURS), topic=plain.topic),
+        ]
+        await publish(*(replace(one, key=plain.key) for one in [*forged, elsewhere]))
+        # Then the other is stopped
+        assert (await client.wait(other)).status is ResultStatus.CANCELLED
+        # And what lay before that cancel has stopped nothing
+        ledger.open_gate("second")
+        answer = await client.wait(mine)
+        assert (answer.status, answer.result) == (ResultStatus.SUCCESS, expected(0))
+
+
+async def test_forged_progress_keeps_no_clock_from_running_out_and_is_not_told(signing: KafkaSettings) -> None:
+    async with AsyncWorkflowClient(signing) as client, stranger(signing) as publish:
+        # Given a request that no worker has taken
+        pending = await client.submit("add", {"n": 1}, timeout=60)
+        forged = [
+            progress(signing, pending, one) for one in (EventType.WORKFLOW_ACCEPTED, EventType.WORKFLOW_HEARTBEAT)
+        ]
+        # When a stranger says that one has
+        await publish(*forged, *(signed(one, THEIRS) for one in forged), *(replace(one, headers=[]) for one in forged))
+        # Then the clock runs out all the same
+        with pytest.raises(NotAcceptedError):
+            await client.wait(pending, accepted_timeout=1.5)
+        # And who follows hears the worker alone
+        await publish(signed(forged[0], OURS), signed(result(signing, pending.correlation_id, {}), OURS))
+        heard = [event.event_type async for event in client.progress(pending)]
+        assert heard == [EventType.WORKFLOW_ACCEPTED]
+
+
+@pytest.mark.kafka_brokers("embedded")
+async def test_a_run_is_followed_and_timed_where_keys_are_set(kafka_broker: Broker, signing: KafkaSettings) -> None:
+    # Given a worker with keys, whose progress is signed
+    worker = WorkflowWorker(
+        signing,
+        {"add": one_node(lambda state: {"n": state["n"] + 1})},
+        worker_settings=quick(kafka_broker, heartbeat_interval=0.2),
+    )
+    async with worker.running(), AsyncWorkflowClient(signing) as client:
+        # When it is asked with clocks, then it answers
+        answer = await client.request("add", {"n": 1}, timeout=60, accepted_timeout=30, heartbeat_timeout=30)
+        assert answer.result == {"n": 2}
+        # And is heard
+        pending = await client.submit("add", {"n": 2}, timeout=60)
+        heard = [event.event_type async for event in client.progress(pending)]
+        assert heard[0] == EventType.WORKFLOW_ACCEPTED
 
 
 @pytest.mark.kafka_brokers("embedded")

@@ -15,7 +15,7 @@ from airflow_integration.gather_handover import (
     hand_over_replies,
     take_over_gathered,
 )
-from airflow_integration.handover import tell_timeout
+from airflow_integration.handover import tell_timeout, tell_unheard
 from workflow_events import errors
 from workflow_events.events import WorkflowResultEvent
 from workflow_events.identifiers import new_event_id
@@ -124,3 +124,19 @@ def test_an_event_that_is_not_ours_says_so(event: Any) -> None:
 def test_an_event_that_says_nothing_is_an_error() -> None:
     with pytest.raises(errors.WorkflowEventsError, match="says nothing"):
         take_over_gathered({"requests": PACKED}, Log().read)
+
+
+def test_the_clock_that_ended_the_wait_is_the_errors_cause() -> None:
+    unheard = errors.NotAcceptedError(REQUESTS[1], unheard="the topic is missing")
+    sent = [reply(0, 10, n=0), None, None, reply(3, 10, n=3)]
+
+    taken = take_over_gathered(
+        through_airflow(hand_over_replies(PACKED, sent, 100, tell_timeout({0: 5}, None), tell_unheard(unheard))),
+        Log().read,
+    )
+
+    assert taken.timed_out is not None
+    assert taken.timed_out.indexes == [1, 2]
+    cause = taken.timed_out.__cause__
+    assert isinstance(cause, errors.NotAcceptedError)
+    assert str(cause) == str(unheard)

@@ -13,6 +13,8 @@ from workflow_events import PendingRequest, WorkflowEvent
 from workflow_events.events import EventType, WorkflowEventPayload
 from workflow_events.progress.clocks import Sign
 from workflow_events.progress.watching import Watch, Watches, sign_of
+from workflow_events.signing import Signatures
+from workflow_events.wire import about_message, decode_event
 
 ABOUT = UUID(int=0xABCDEF << 96)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -82,6 +84,39 @@ def test_strangers_and_broken_messages_are_passed_over(
     told.watch.done()
     told.watches.feed([record(body, *headers)])
     assert told.events == []
+
+
+def test_where_keys_are_set_only_what_they_signed_is_told() -> None:
+    ours, theirs = Signatures({"k": b"k" * 32}), Signatures({"k": b"x" * 32})
+    told = Told()
+    told.watches = Watches("p", ours)
+    told.watches.add(told.watch)
+    told.watch.done()
+    plain = about_message(event(), topic="p", correlation_id=ABOUT)
+    replayed = ours.sign(about_message(event("workflow.cancel"), topic="p", correlation_id=ABOUT))
+    genuine = ours.sign(about_message(event(), topic="p", correlation_id=ABOUT))
+
+    told.watches.feed(
+        [
+            record(one.value, *one.headers, offset=n)
+            for n, one in enumerate([plain, theirs.sign(plain), replayed, genuine])
+        ]
+    )
+
+    assert [one.event_id for one in told.events] == [decode_event(genuine.value).event_id]
+    assert told.watches.counts.untrusted == 3
+
+
+def test_what_is_too_large_is_not_read() -> None:
+    told = Told()
+    told.watches = Watches("p", max_bytes=1000)
+    told.watches.add(told.watch)
+    told.watch.done()
+
+    told.watches.feed([record(event().model_dump_json().encode() + b" " * 1000, OURS)])
+
+    assert not told.events
+    assert told.watches.counts.oversize == 1
 
 
 def test_what_comes_before_the_past_is_read_is_kept_and_told_once_in_the_logs_order() -> None:
