@@ -16,6 +16,7 @@ def requester(settings: KafkaSettings) -> list[Right]:
         Right("READ", "topic", settings.workflow_results_topic),
         Right("WRITE", "topic", settings.workflow_control_topic),
         Right("READ", "topic", settings.workflow_progress_topic),
+        Right("DESCRIBE", "group", GROUP),
     ]
 
 

@@ -17,6 +17,7 @@ from tests.integration.trust.messages import request
 from tests.integration.trust.roles import GROUP, without
 from tests.integration.worker import graphs
 from tests.integration.worker.graphs import one_node
+from tests.integration.worker.observing import eventually
 from workflow_events import (
     AccessDeniedError,
     AsyncWorkflowClient,
@@ -26,6 +27,7 @@ from workflow_events import (
     WorkflowEventProducer,
 )
 from workflow_events.cli import app
+from workflow_events.progress.worker_group import ask_for_group
 from workflow_events.topics import ensure_topics
 from workflow_events.transport import aio
 from workflow_events.wire import OutgoingMessage
@@ -144,6 +146,12 @@ async def cancel_sync(settings: KafkaSettings) -> None:
     await asyncio.to_thread(cancel)
 
 
+async def follow(settings: KafkaSettings) -> None:
+    async with AsyncWorkflowClient(settings) as client:
+        async for _ in client.progress(await client.submit("add", {"n": 1}, timeout=10)):
+            pass
+
+
 async def poll(settings: KafkaSettings) -> None:
     with WorkflowResultPoller(timeout=5, settings=settings) as poller:
         await asyncio.to_thread(poller.poll_for_result, "018f0000-0000-7000-8000-000000000000")
@@ -176,6 +184,7 @@ async def answer(settings: KafkaSettings) -> None:
         (roles.requester, ask_sync, "READ", "workflow_results_topic"),
         (roles.requester, cancel_async, "WRITE", "workflow_control_topic"),
         (roles.requester, cancel_sync, "WRITE", "workflow_control_topic"),
+        (roles.requester, follow, "READ", "workflow_progress_topic"),
         (roles.waiter, poll, "READ", "workflow_results_topic"),
         (roles.answerer, answer, "WRITE", "workflow_results_topic"),
         (roles.worker, work, "READ", "workflow_events_topic"),
@@ -225,3 +234,29 @@ async def test_a_worker_that_may_not_bury_logs_the_right_and_works_on(
             assert (await client.request("add", {"n": 1}, timeout=30)).result == {"n": 2}
     await producer.stop()
     assert f"WRITE and DESCRIBE on topic '{letters}'" in caplog.text
+
+
+async def test_a_worker_that_may_neither_tell_nor_hear_logs_the_rights_and_works_on(
+    admin: KafkaSettings, user: Admit, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given a worker that lacks the rights to the progress topic and to the control topic
+    told, heard = admin.workflow_progress_topic, admin.workflow_control_topic
+    settings = user(admin, without(without(roles.worker(admin), "WRITE", told), "READ", heard))
+    with caplog.at_level(logging.WARNING):
+        async with working(settings).running(), AsyncWorkflowClient(admin) as client:
+            # When it is asked, then it answers
+            assert (await client.request("add", {"n": 1}, timeout=30)).result == {"n": 2}
+            # And the log names both rights
+            await eventually(lambda: f"WRITE and DESCRIBE on topic '{told}'" in caplog.text)
+            await eventually(lambda: f"READ and DESCRIBE on topic '{heard}'" in caplog.text)
+
+
+@pytest.mark.parametrize("may", [True, False])
+def test_of_the_workers_group_is_told_who_may_ask_about_it(admin: KafkaSettings, user: Admit, may: bool) -> None:  # noqa: FBT001
+    rights = roles.requester(admin)
+    settings = user(admin, rights if may else without(rights, "DESCRIBE", GROUP)).replace(workflow_worker_group=GROUP)
+
+    report = ask_for_group(settings, 10)
+
+    assert ("no worker runs" in report.describe()) is may
+    assert ("could not be asked about" in report.describe()) is not may
