@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
@@ -24,7 +25,7 @@ from workflow_events.turns import Turns
 from workflow_events.wire import decode_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from aiokafka import AIOKafkaConsumer
     from aiokafka.structs import ConsumerRecord
@@ -36,6 +37,7 @@ __all__ = ["ControlReader"]
 
 log = logging.getLogger(__name__)
 
+_CATCH_UP_PATIENCE = 10.0  # seconds, for what the topic holds at the start
 _POLL_MS = 250
 _MAX_RECORDS = 500
 _FIRST_WINDOW, _LONGEST_WAIT = 0.2, 10.0  # seconds
@@ -68,6 +70,21 @@ class ControlReader:
         self._on_cancel = on_cancel
         self._positions: dict[int, int] = {}
         self._placed = False
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Follow the topic while the block lasts; entered once what was there is read, or has had its time to be."""
+        reading = asyncio.create_task(self.run())
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CATCH_UP_PATIENCE):
+                    await self.caught_up.wait()
+            yield
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])
+            if not reading.cancelled() and (error := reading.exception()) is not None:
+                log.error("Cancels were no longer heard", exc_info=error)
 
     async def run(self) -> None:
         """Follow the topic for ever. No fault of the topic ends it, for a worker without cancels is better than none."""

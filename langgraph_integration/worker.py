@@ -6,17 +6,17 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 
 from langgraph_integration.cancellations import Cancellations
 from langgraph_integration.checkpointers import open_checkpointer
 from langgraph_integration.control_reader import ControlReader
 from langgraph_integration.execution import GraphRunner
+from langgraph_integration.fetching import TOUCH_INTERVAL, Fetching
 from langgraph_integration.graph_registry import GraphRegistry
 from langgraph_integration.health import HealthEndpoint
 from langgraph_integration.membership import Membership
@@ -29,15 +29,17 @@ from langgraph_integration.signals import on_stop_signals
 from langgraph_integration.worker_settings import WorkerSettings
 from workflow_events.errors import ConfigurationError, WorkflowEventsError
 from workflow_events.payloads import Payloads
-from workflow_events.retry import async_transport_retrying
 from workflow_events.settings import KafkaSettings
 from workflow_events.task_groups import first_error
 from workflow_events.transport import aio
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from aiokafka import AIOKafkaConsumer
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
+    from langgraph_integration.deliveries import Delivery
     from langgraph_integration.error_policy import ErrorPolicy
 
 __all__ = ["WorkflowWorker"]
@@ -47,14 +49,10 @@ log = logging.getLogger(__name__)
 # Seconds.
 _COMMIT_INTERVAL = 0.1
 _HEARTBEAT_INTERVAL = 3.0
-_POLL_TIMEOUT = 60.0
-_TOUCH_INTERVAL = 60.0  # while full: far below the poll interval after which aiokafka leaves the group
 _MAX_POLL_INTERVAL = 300.0
 _REJOIN_MARGIN = 15.0  # beyond the time that leaving partitions takes, to rejoin the group
 _STOP_PATIENCE = 5.0
-_CATCH_UP_PATIENCE = 10.0  # for what the control topic holds when the worker starts
 _LEASE_PATIENCE = 0.05  # of a session
-_NOWHERE = TopicPartition("", 0)
 
 
 class WorkflowWorker:
@@ -110,8 +108,9 @@ class WorkflowWorker:
             max_crashes=self.worker_settings.max_crashes,
             membership=self._membership,
         )
-        # As many again as can run wait in hand, so that a slot which becomes free is filled at once.
-        self._most_in_hand = 2 * self.worker_settings.concurrency
+        self._fetching = Fetching(
+            self.settings, self._held, self._membership, concurrency=self.worker_settings.concurrency
+        )
         self.progress = (
             Progress(self.settings, heartbeat_interval=self.worker_settings.heartbeat_interval)
             if self.worker_settings.progress
@@ -182,7 +181,8 @@ class WorkflowWorker:
         if self.progress is not None:
             await stack.enter_async_context(self.progress.telling())
         cancellations = Cancellations()
-        await self._hear_cancels(stack, cancellations)
+        control = ControlReader(self.settings, look_back=options.cancel_look_back, on_cancel=cancellations.add)
+        await stack.enter_async_context(control.reading())
         handler = RequestHandler(
             runner,
             publisher,
@@ -202,7 +202,7 @@ class WorkflowWorker:
             session_timeout_ms=_ms(options.session_timeout),
             heartbeat_interval_ms=_ms(min(_HEARTBEAT_INTERVAL, options.session_timeout / 3)),
             rebalance_timeout_ms=_ms(options.rebalance_timeout + _REJOIN_MARGIN),
-            max_poll_interval_ms=_ms(max(_MAX_POLL_INTERVAL, options.drain_timeout + _TOUCH_INTERVAL)),
+            max_poll_interval_ms=_ms(max(_MAX_POLL_INTERVAL, options.drain_timeout + TOUCH_INTERVAL)),
         )
         stack.push_async_callback(consumer.stop)
         self._held.attach(consumer)
@@ -218,21 +218,11 @@ class WorkflowWorker:
         )
         return handler, consumer
 
-    async def _hear_cancels(self, stack: AsyncExitStack, cancellations: Cancellations) -> None:
-        """Read the control topic from here on; returns once what was there is read, or has had its time to be."""
-        look_back = self.worker_settings.cancel_look_back
-        reader = ControlReader(self.settings, look_back=look_back, on_cancel=cancellations.add)
-        hearing = asyncio.create_task(reader.run())
-        stack.push_async_callback(_ended, hearing)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_CATCH_UP_PATIENCE):
-                await reader.caught_up.wait()
-
     async def _work(self, handler: RequestHandler, consumer: AIOKafkaConsumer) -> None:
         with first_error():
             async with asyncio.TaskGroup() as tasks:
                 background = [
-                    tasks.create_task(self._poll(consumer, handler, tasks)),
+                    tasks.create_task(self._fetching.run(consumer, tasks, partial(_handle, handler))),
                     tasks.create_task(self._commit_regularly()),
                     tasks.create_task(self._let_go_when_cut_off()),
                     tasks.create_task(self._announce()),
@@ -242,57 +232,6 @@ class WorkflowWorker:
                 await self._drain()
                 for task in background[1:]:
                     task.cancel()
-
-    async def _poll(self, consumer: AIOKafkaConsumer, handler: RequestHandler, tasks: asyncio.TaskGroup) -> None:
-        retrying = async_transport_retrying(float("inf"))
-        held = self._held
-        while True:
-            room = self._most_in_hand - held.in_hand
-            if room <= 0:
-                await self._wait_for_room()
-                # Reads nothing, and tells aiokafka that this consumer is alive.
-                await consumer.getmany(_NOWHERE, timeout_ms=0)
-                continue
-            if held.assigned.is_set() and not self._membership.holds:
-                await asyncio.sleep(_COMMIT_INTERVAL)
-                await consumer.getmany(_NOWHERE, timeout_ms=0)
-                continue
-            batches: dict[TopicPartition, list[Any]] = await retrying(self._fetch, consumer, room)
-            for partition, records in batches.items():
-                if held.assigned.is_set() and not self._membership.holds:
-                    held.go_back(partition, records[0].offset)
-                    continue
-                for record in records:
-                    delivery = held.take(partition, record)
-                    if delivery is not None:
-                        handling = handler.handle(
-                            record,
-                            delivery.start,
-                            delivery.hand_over,
-                            on_answer=delivery.answer,
-                            crash_guard=delivery,
-                        )
-                        task = tasks.create_task(handling)
-                        delivery.task = task
-                        task.add_done_callback(partial(held.settle, delivery))
-
-    async def _fetch(self, consumer: AIOKafkaConsumer, room: int) -> dict[TopicPartition, list[Any]]:
-        with aio.map_errors(self.settings, "read requests", topic=self.settings.workflow_events_topic):
-            batches: dict[TopicPartition, list[Any]] = await consumer.getmany(
-                timeout_ms=_ms(_POLL_TIMEOUT), max_records=room
-            )
-            return batches
-
-    async def _wait_for_room(self) -> None:
-        """Waits until a good part of what is in hand has ended, so that fetching is not done one by one."""
-        enough = self._most_in_hand - max(1, self.worker_settings.concurrency // 2)
-        try:
-            async with asyncio.timeout(_TOUCH_INTERVAL):
-                while self._held.in_hand > enough:
-                    self._held.changed.clear()
-                    await self._held.changed.wait()
-        except TimeoutError:
-            return
 
     async def _commit_regularly(self) -> None:
         while True:
@@ -349,11 +288,10 @@ class WorkflowWorker:
             log.warning("The last offsets are not committed, so their results will be published again: %s", error)
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("Cancels were no longer heard", exc_info=error)
+def _handle(handler: RequestHandler, delivery: Delivery) -> Coroutine[Any, Any, None]:
+    return handler.handle(
+        delivery.record, delivery.start, delivery.hand_over, on_answer=delivery.answer, crash_guard=delivery
+    )
 
 
 def _ms(seconds: float) -> int:
