@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from workflow_events.events import WorkflowResultEvent
-    from workflow_events.replies.records import Reply
-    from workflow_events.replies.sync_reader import SyncReplyReader
+    from workflow_events.replies.sync_waits import SyncWaits
     from workflow_events.settings import KafkaSettings
 
 __all__ = ["WorkflowResultPoller"]
@@ -64,7 +63,7 @@ class WorkflowResultPoller:
         self.topic = topic or self.settings.workflow_results_topic
         self.timeout = timeout
         self.poll_interval = poll_interval
-        self._readers: dict[tuple[str, int | None], SyncReplyReader] = {}
+        self._waits_made: SyncWaits | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -76,9 +75,8 @@ class WorkflowResultPoller:
 
     def close(self) -> None:
         """Close the connections and forget what was read. The poller may be used again."""
-        readers, self._readers = list(self._readers.values()), {}
-        for reader in readers:
-            reader.close()
+        if self._waits_made is not None:
+            self._waits_made.close()
 
     def poll_for_result(self, correlation_id: UUID | str, workflow_id: str | None = None) -> dict[str, Any] | None:
         """The result of a request; None if there is none within ``timeout`` seconds.
@@ -117,7 +115,7 @@ class WorkflowResultPoller:
             workflow_id=workflow_id or _UNTOLD,
             workflow_run_id=_UNTOLD,
             reply_topic=self.topic,
-            reply_cursor=self._reader(self.topic).cursor_at(self._start(wanted, now)),
+            reply_cursor=self._waits.reader(self.topic).cursor_at(self._start(wanted, now)),
             deadline=now + timedelta(seconds=min(self.timeout, _LONGEST_SECONDS)),
         )
 
@@ -130,18 +128,7 @@ class WorkflowResultPoller:
             TransportError: the broker refuses, or the topic does not exist.
             ClaimCheckError: the result is kept in a store, and cannot be had from there.
         """
-        from workflow_events.payloads import Payloads  # noqa: PLC0415 - DAG files are parsed without it
-
-        event = self._wait(self._reader(pending.reply_topic, pending.reply_partition), pending).event
-        return event if event.claim_check is None else Payloads(self.settings).take(event)
-
-    def _wait(self, reader: SyncReplyReader, pending: PendingRequest) -> Reply:
-        if not pending.clocked:
-            return reader.wait(pending)
-        from workflow_events.progress.listening import LoopThread  # noqa: PLC0415 - few have clocks
-        from workflow_events.progress.sync_waiting import wait_listening  # noqa: PLC0415
-
-        return wait_listening(reader, pending, LoopThread())
+        return self._waits.wait(pending)
 
     def _start(self, correlation_id: UUID, now: datetime) -> datetime:
         asked = timestamp_of(correlation_id)
@@ -149,14 +136,13 @@ class WorkflowResultPoller:
             return now - timedelta(seconds=self.settings.look_back)
         return asked - timedelta(seconds=self.settings.clock_margin)
 
-    def _reader(self, topic: str, partition: int | None = None) -> SyncReplyReader:
-        from workflow_events.replies.sync_reader import SyncReplyReader  # noqa: PLC0415 - brings in a Kafka client
+    @property
+    def _waits(self) -> SyncWaits:
+        from workflow_events.replies.sync_waits import SyncWaits  # noqa: PLC0415 - brings in a Kafka client
 
-        if (topic, partition) not in self._readers:
-            self._readers[topic, partition] = SyncReplyReader(
-                self.settings, topic, partition=partition, poll_interval=self.poll_interval
-            )
-        return self._readers[topic, partition]
+        if self._waits_made is None:
+            self._waits_made = SyncWaits(self.settings, poll_interval=self.poll_interval)
+        return self._waits_made
 
 
 def _settings(settings: KafkaSettings | None, bootstrap_servers: str | None) -> KafkaSettings:

@@ -75,13 +75,13 @@ class Fetching:
                 await self._wait_for_room()
                 await self._touch(consumer)
                 continue
-            if self._cut_off:
+            if self._is_cut_off():
                 await asyncio.sleep(_LOOK_AGAIN)
                 await self._touch(consumer)
                 continue
             batches: dict[TopicPartition, list[Any]] = await retrying(self._fetch, consumer, room)
             for partition, records in batches.items():
-                if self._cut_off:
+                if self._is_cut_off():
                     held.go_back(partition, records[0].offset)
                     continue
                 for record in records:
@@ -90,8 +90,7 @@ class Fetching:
                         delivery.task = tasks.create_task(handle(delivery))
                         delivery.task.add_done_callback(partial(held.settle, delivery))
 
-    @property
-    def _cut_off(self) -> bool:
+    def _is_cut_off(self) -> bool:
         return self._held.assigned.is_set() and not self._membership.holds
 
     async def _fetch(self, consumer: AIOKafkaConsumer, room: int) -> dict[TopicPartition, list[Any]]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from workflow_events.errors import InvalidEventError
 from workflow_events.events import EventSource
 from workflow_events.identifiers import new_event_id
-from workflow_events.payloads import Payloads
 from workflow_events.replies.gathering import Gathering
-from workflow_events.replies.sync_reader import SyncReplyReader
-from workflow_events.replies.sync_scatter import collect_replies
+from workflow_events.replies.sync_waits import SyncWaits
 from workflow_events.requests import (
     PreparedRequest,
     ReplyPartition,
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
 
     from workflow_events.events import WorkflowEvent, WorkflowResultEvent
     from workflow_events.pending import PendingRequest
-    from workflow_events.progress.listening import LoopThread
     from workflow_events.replies.cursor import Cursor
     from workflow_events.replies.gathering import WaitFor
     from workflow_events.wire import OutgoingMessage
@@ -66,11 +62,8 @@ class WorkflowClient:
         self.settings = settings or KafkaSettings()
         self.source = source
         self.reply_partition = reply_partition
-        self._payloads = Payloads(self.settings)
-        self._lock = threading.Lock()
         self._producer = SharedProducer(self.settings)
-        self._listening: LoopThread | None = None
-        self._readers: dict[tuple[str, int | None], SyncReplyReader] = {}
+        self._waits = SyncWaits(self.settings)
 
     def __enter__(self) -> Self:
         return self
@@ -82,11 +75,8 @@ class WorkflowClient:
 
     def close(self) -> None:
         """Close the connections. The client may be used again, and then connects anew."""
-        with self._lock:
-            readers, self._readers = list(self._readers.values()), {}
         self._producer.close(self.settings.request_timeout)
-        for reader in readers:
-            reader.close()
+        self._waits.close()
 
     def submit(
         self,
@@ -108,7 +98,7 @@ class WorkflowClient:
             InvalidEventError: an argument does not fit the event.
             TransportError: the request could not be published; where the error is a ``DeliveryError`` it may have been.
         """
-        cursor = self._reader(self.settings.workflow_results_topic).end_cursor(timeout)
+        cursor = self._waits.reader(self.settings.workflow_results_topic).end_cursor(timeout)
         prepared = self._prepare(workflow_id, data, cursor, timeout, options)
         self._publish([prepared.message], timeout)
         return prepared.pending
@@ -137,12 +127,7 @@ class WorkflowClient:
             ClaimCheckError: it is kept in a store, and cannot be had from there.
         """
         pending = pending.with_clocks(accepted_timeout=accepted_timeout, heartbeat_timeout=heartbeat_timeout)
-        reader = self._reader(pending.reply_topic, pending.reply_partition)
-        if on_progress is None and not pending.clocked:
-            return self._payloads.take(reader.wait(pending).event)
-        from workflow_events.progress.sync_waiting import wait_listening  # noqa: PLC0415 - few listen
-
-        return self._payloads.take(wait_listening(reader, pending, self._thread(), on_progress).event)
+        return self._waits.wait(pending, on_progress)
 
     def request(
         self,
@@ -230,7 +215,7 @@ class WorkflowClient:
         if not data:
             return []
         options["workflow_run_id"] = options.get("workflow_run_id") or str(new_event_id())
-        cursor = self._reader(self.settings.workflow_results_topic).end_cursor(timeout)
+        cursor = self._waits.reader(self.settings.workflow_results_topic).end_cursor(timeout)
         now = datetime.now(tz=UTC)
         prepared: list[PreparedRequest] = []
         for index, (one, correlation_id) in enumerate(zip(data, ids, strict=True)):
@@ -268,18 +253,9 @@ class WorkflowClient:
         gathering = Gathering(len(requests), wait_for)
         if not requests:
             return []
-        reader = self._reader_for(requests)
-        ran_out = None
-        if any(request.clocked for request in requests):
-            from workflow_events.progress.sync_waiting import collect_listening  # noqa: PLC0415 - few have clocks
-
-            ran_out = collect_listening(gathering, reader, requests, self._thread(), on_progress)
-        else:
-            collect_replies(gathering, reader, requests, on_progress)
-        if not gathering.done and not return_partial_on_timeout:
-            read_to, cause = reader.progress()
-            raise gathering.timed_out(requests, read_to=read_to, cause=cause) from ran_out
-        return self._payloads.take_each(gathering.events)
+        return self._waits.wait_many(
+            requests, gathering, return_partial_on_timeout=return_partial_on_timeout, on_progress=on_progress
+        )
 
     def cancel(self, pending: PendingRequest, reason: str | None = None) -> None:
         """Ask whichever worker has the run to stop it. Returns when the broker has the wish, not when the run has ended.
@@ -316,26 +292,3 @@ class WorkflowClient:
 
     def _publish(self, messages: Sequence[OutgoingMessage], timeout: float) -> None:
         self._producer.publish(messages, timeout)
-
-    def _thread(self) -> LoopThread:
-        from workflow_events.progress.listening import LoopThread  # noqa: PLC0415 - few listen
-
-        with self._lock:
-            self._listening = self._listening or LoopThread()
-            return self._listening
-
-    def _reader_for(self, requests: Sequence[PendingRequest]) -> SyncReplyReader:
-        """The reader of all partitions in which these are answered."""
-        topics = {request.reply_topic for request in requests}
-        if len(topics) > 1:
-            raise InvalidEventError(
-                f"The requests are answered on several topics ({', '.join(sorted(topics))}); wait for each topic's by "
-                "themselves."
-            )
-        partitions = {request.reply_partition for request in requests}
-        return self._reader(topics.pop(), partitions.pop() if len(partitions) == 1 else None)
-
-    def _reader(self, topic: str, partition: int | None = None) -> SyncReplyReader:
-        with self._lock:
-            fresh = SyncReplyReader(self.settings, topic, partition=partition)
-            return self._readers.setdefault((topic, partition), fresh)

@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from workflow_events.replies.records import Record, Reply
     from workflow_events.settings import KafkaSettings
 
-__all__ = ["SyncReplyReader"]
+__all__ = ["POLL_SECONDS", "SyncReplyReader"]
 
 logger = logging.getLogger(__name__)
 
 _Answer = TypeVar("_Answer")
 
 _WINDOW_BYTES = 64 * 1024 * 1024
-_POLL_SECONDS = 0.5
+POLL_SECONDS = 0.5
 _SHORTEST_SECONDS = 0.05
 _LATE_LOOK_SECONDS = 10.0
 """Who begins to wait after the deadline is given this long at most to read what is already there."""
@@ -65,7 +65,7 @@ class SyncReplyReader:
         topic: str,
         *,
         partition: int | None = None,
-        poll_interval: float = _POLL_SECONDS,
+        poll_interval: float = POLL_SECONDS,
         window_bytes: int = _WINDOW_BYTES,
     ) -> None:
         self.settings = settings
