@@ -29,7 +29,10 @@ ALICE_SECRET = "alice-secret-77c1"
 Connect = Callable[[KafkaSettings], None]
 
 # aiokafka does not wait until TLS has said good-bye, and an event loop that ends first leaves the socket to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.xdist_group("access"),  # they share brokers of their own
+]
 
 
 @pytest.fixture(autouse=True)

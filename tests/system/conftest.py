@@ -1,6 +1,8 @@
-"""Real Airflow processes, one set for each database and the whole session, on a real broker.
+"""Real Airflow processes, one set for each database, on a real broker.
 
-``AIRFLOW_DATABASES`` (``sqlite,postgresql``) chooses the databases of a run.
+``AIRFLOW_DATABASES`` (``sqlite,postgresql``) chooses the databases of a run. What does not depend on the database is marked with
+``airflow_databases("sqlite")`` and runs on that one. All tests of one database run in one process, so that its Airflow is started
+once, and stopped before the tests of another kind begin.
 """
 
 from __future__ import annotations
@@ -50,15 +52,25 @@ def dags_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", params=DATABASES)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "airflow_database" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("airflow_databases")
+    names = [name for name in DATABASES if marker is None or name in marker.args]
+    marked = [pytest.param(name, marks=pytest.mark.xdist_group(f"airflow-{name}")) for name in names]
+    metafunc.parametrize("airflow_database", marked, scope="session")
+
+
+@pytest.fixture(scope="package")
 def airflow(
+    airflow_database: str,
     request: pytest.FixtureRequest,
     airflow_stack: Callable[..., AirflowStack],
     system_settings: KafkaSettings,
     dags_folder: Path,
 ) -> Iterator[AirflowStack]:
     database = None
-    if request.param == "postgresql":
+    if airflow_database == "postgresql":
         database = request.getfixturevalue("postgres").create_database("airflow")
     environment = {
         "KAFKA_BOOTSTRAP_SERVERS": system_settings.bootstrap_servers,

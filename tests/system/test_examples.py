@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from workflow_events.settings import KafkaSettings
     from workflow_events.testing.airflow import AirflowStack
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.airflow_databases("sqlite")]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(600)
 
-TASKS = 40
+TASKS = int(os.environ.get("RACE_TASKS", "20"))
 RUNS = int(os.environ.get("RACE_RUNS", "1"))
 
 
