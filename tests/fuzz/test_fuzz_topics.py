@@ -16,11 +16,12 @@ import pytest
 
 from langgraph_integration import WorkflowWorker
 from langgraph_integration.dead_letters import Refusal, read_request
+from langgraph_integration.resuming import REQUESTS
 from tests.fuzz.corpus import COUNT, SEED, corpus
 from tests.fuzz.messages import FuzzMessage
 from tests.integration.worker.graphs import Ledger, State, one_node
 from tests.integration.worker.observing import eventually, everything_committed, quick, records
-from workflow_events import AsyncWorkflowClient, EventType, KafkaSettings
+from workflow_events import AsyncWorkflowClient, KafkaSettings
 from workflow_events.dead_letters import read_letters
 from workflow_events.testing.kafka_sources import Broker
 from workflow_events.transport import aio
@@ -43,7 +44,7 @@ def expected_end(message: FuzzMessage) -> str:
         event = read_request(message.value, max_bytes=MAX_BYTES)
     except Refusal as refusal:
         return refusal.code.value
-    return "run" if event.event_type == EventType.WORKFLOW_TRIGGERED else "ignored"
+    return "run" if event.event_type in REQUESTS else "ignored"
 
 
 async def publish_all(settings: KafkaSettings, topic: str, messages: list[FuzzMessage]) -> list[tuple[int, int]]:
