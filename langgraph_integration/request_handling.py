@@ -16,9 +16,9 @@ from langgraph_integration.cancellations import Cancellation, Cancellations
 from langgraph_integration.crash_guard import UNGUARDED, CrashGuard
 from langgraph_integration.dead_letters import Refusal, poisoned, read_request
 from langgraph_integration.execution import GraphRunner, HandedOverError, cancelled, thread_of
-from langgraph_integration.resuming import REQUESTS
 from langgraph_integration.supervision import HandOver, Supervision
 from langgraph_integration.thread_lanes import ThreadLanes
+from workflow_events.events import REQUESTS
 from workflow_events.signing import REQUEST_TYPES, Signatures
 
 if TYPE_CHECKING:

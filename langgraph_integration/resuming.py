@@ -34,10 +34,7 @@ if TYPE_CHECKING:
 
     from workflow_events.events import WorkflowEvent
 
-__all__ = ["REQUESTS", "ROOT_KEY", "Plan", "Resume", "plan_of", "read_resume", "root_of"]
-
-REQUESTS = frozenset({EventType.WORKFLOW_TRIGGERED, EventType.WORKFLOW_RESUME})
-"""The events that ask for a result."""
+__all__ = ["ROOT_KEY", "Plan", "Resume", "plan_of", "read_resume", "root_of"]
 
 ROOT_KEY = "root_correlation_id"
 """Where in a checkpoint's metadata the request stands that began the run, on runs that went on from an answer."""

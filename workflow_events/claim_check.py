@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from workflow_events.errors import ClaimCheckError, InvalidEventError, MessageTooLargeError
-from workflow_events.events import ClaimCheck, EventType, ResultStatus, WorkflowEvent, WorkflowResultEvent
+from workflow_events.events import REQUESTS, ClaimCheck, EventType, ResultStatus, WorkflowEvent, WorkflowResultEvent
 from workflow_events.validation import explain
 from workflow_events.wire import decode_event, decode_result, encode
 
@@ -32,7 +32,7 @@ __all__ = ["Claim", "Deposit", "as_error", "check_in", "claim_of", "place_of", "
 
 _Event = TypeVar("_Event", bound=WorkflowEvent | WorkflowResultEvent)
 
-_REQUESTS = frozenset({EventType.WORKFLOW_TRIGGERED.value.encode(), EventType.WORKFLOW_RESUME.value.encode()})
+_REQUESTS = frozenset(kind.value.encode() for kind in REQUESTS)
 _RESULT = EventType.WORKFLOW_RESULT.value.encode()
 
 

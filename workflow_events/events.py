@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
@@ -19,6 +19,7 @@ from workflow_events.identifiers import new_event_id
 
 __all__ = [
     "PROTOCOL_VERSION",
+    "REQUESTS",
     "ClaimCheck",
     "ErrorCause",
     "ErrorDetail",
@@ -50,6 +51,10 @@ class EventType(StrEnum):
     WORKFLOW_HEARTBEAT = "workflow.heartbeat"
     WORKFLOW_CANCEL = "workflow.cancel"
     WORKFLOW_RESUME = "workflow.resume"
+
+
+REQUESTS: Final = frozenset({EventType.WORKFLOW_TRIGGERED, EventType.WORKFLOW_RESUME})
+"""The types of the events that ask for a result."""
 
 
 class EventSource(StrEnum):

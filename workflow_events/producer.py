@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from workflow_events.errors import BrokerUnavailableError, DeliveryError, InvalidEventError
 from workflow_events.events import (
+    REQUESTS,
     EventSource,
     EventType,
     WorkflowEvent,
@@ -206,7 +207,7 @@ class WorkflowEventProducer:
     def _message(self, event: WorkflowEvent | WorkflowResultEvent, topic: str) -> OutgoingMessage:
         if isinstance(event, WorkflowResultEvent):
             return result_message(event, topic=topic)
-        if event.event_type == EventType.WORKFLOW_TRIGGERED:
+        if event.event_type in REQUESTS:
             reply_to = ReturnAddress(self.reply_topic) if self.reply_topic else None
             return request_message(event, topic=topic, reply_to=reply_to)
         return event_message(event, topic=topic)

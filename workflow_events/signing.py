@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic_core import from_json
 
+from workflow_events.events import REQUESTS
 from workflow_events.signing_keys import parse_keys
 from workflow_events.wire import HEADER_CORRELATION_ID, HEADER_REPLY_PARTITION, HEADER_REPLY_TOPIC
 
@@ -55,7 +56,7 @@ HEADER_SIGNATURE: Final = "signature"
 HEADER_SIGNATURE_KEY_ID: Final = "signature-key-id"
 HEADER_TYPE: Final = "ce_type"
 
-REQUEST_TYPES: Final = frozenset({b"workflow.triggered", b"workflow.resume"})
+REQUEST_TYPES: Final = frozenset(kind.value.encode() for kind in REQUESTS)
 RESULT_TYPES: Final = frozenset({b"workflow.result"})
 CONTROL_TYPES: Final = frozenset({b"workflow.cancel"})
 PROGRESS_TYPES: Final = frozenset({b"workflow.accepted", b"workflow.progress", b"workflow.heartbeat"})

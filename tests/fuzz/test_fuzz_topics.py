@@ -16,13 +16,13 @@ import pytest
 
 from langgraph_integration import WorkflowWorker
 from langgraph_integration.dead_letters import Refusal, read_request
-from langgraph_integration.resuming import REQUESTS
 from tests.fuzz.corpus import COUNT, SEED, corpus
 from tests.fuzz.messages import FuzzMessage
 from tests.integration.worker.graphs import Ledger, State, one_node
 from tests.integration.worker.observing import eventually, everything_committed, quick, records
 from workflow_events import AsyncWorkflowClient, KafkaSettings
 from workflow_events.dead_letters import read_letters
+from workflow_events.events import REQUESTS
 from workflow_events.testing.kafka_sources import Broker
 from workflow_events.transport import aio
 
