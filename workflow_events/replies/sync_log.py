@@ -130,6 +130,14 @@ class SyncLog:
                 for partition in partitions
             }
 
+    def ends_before(self, positions: Cursor) -> bool:
+        """Whether a partition ended before ``positions`` when it was last fetched; asks nobody."""
+        if self._consumer is None:
+            return False
+        read = self._consumer.assignment()
+        ends = {tp.partition: self._consumer.highwater(tp) for tp in read if tp.topic == self.topic}
+        return any(end is not None and end < positions.get(partition, 0) for partition, end in ends.items())
+
     def _all(self, seconds: float) -> list[TopicPartition]:
         return [self._tp(partition) for partition in self.partitions(seconds)]
 
