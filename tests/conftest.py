@@ -6,10 +6,35 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
+
 pytest_plugins = ["pytester"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Have tests that share what is dear to start run in one process, and all others wherever there is room."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByWhatIsShared(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist is untyped in part
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, name = nodeid.partition("::")
+            if file.startswith("tests/system/"):
+                for database in ("sqlite", "postgresql"):
+                    if f"[{database}" in name:
+                        return f"Airflow on {database}"
+            return file if file in _SHARING else nodeid
+
+    return ByWhatIsShared(config, log)
+
+
+_SHARING = frozenset({"tests/contract/test_access.py", "tests/system/testing_package/test_airflow_stack.py"})
+"""Files with a broker or an Airflow of their own."""
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -29,10 +29,7 @@ ALICE_SECRET = "alice-secret-77c1"
 Connect = Callable[[KafkaSettings], None]
 
 # aiokafka does not wait until TLS has said good-bye, and an event loop that ends first leaves the socket to the collector.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
-    pytest.mark.xdist_group("access"),  # they share brokers of their own
-]
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
 @pytest.fixture(autouse=True)

@@ -57,8 +57,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     marker = metafunc.definition.get_closest_marker("airflow_databases")
     names = [name for name in DATABASES if marker is None or name in marker.args]
-    marked = [pytest.param(name, marks=pytest.mark.xdist_group(f"airflow-{name}")) for name in names]
-    metafunc.parametrize("airflow_database", marked, scope="session")
+    metafunc.parametrize("airflow_database", names, scope="session")
 
 
 @pytest.fixture(scope="package")
