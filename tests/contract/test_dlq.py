@@ -161,7 +161,7 @@ def test_all_of_a_topic_are_replayed_but_those_that_were_and_those_that_cannot_b
     "which, says",
     [
         ("nonsense", "neither a position"),
-        (str(uuid4()), "There is no dead letter"),
+        ("018f0000-0000-7000-8000-000000000000", "There is no dead letter"),
         ("elsewhere:0:0", "no dead-letter topic of these settings"),
     ],
 )
