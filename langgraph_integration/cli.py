@@ -68,6 +68,16 @@ def main(  # noqa: PLR0917 - Typer reads a command's options from its arguments
     cancel_look_back: Annotated[
         float | None, typer.Option(help="Seconds before its start from which on a worker reads cancels.")
     ] = None,
+    max_crashes: Annotated[
+        int | None, typer.Option(help="Workers that a request may crash before it is given up; 0: any number.")
+    ] = None,
+    retryable_errors: Annotated[str | None, typer.Option(help="Exceptions that are worth another try.")] = None,
+    permanent_errors: Annotated[str | None, typer.Option(help="Exceptions that are not.")] = None,
+    retry_judge: Annotated[str | None, typer.Option(help="A function that says so of an exception.")] = None,
+    redact_errors: Annotated[bool | None, typer.Option(help="Keep other exceptions' messages here.")] = None,
+    shown_errors: Annotated[
+        str | None, typer.Option(help="Exceptions whose messages may leave the worker all the same.")
+    ] = None,
     health_host: Annotated[str | None, typer.Option(help="Address of the health endpoint.")] = None,
     health_port: Annotated[int | None, typer.Option(help="Port of the health endpoint.")] = None,
     log_format: Annotated[str | None, typer.Option(help="json or console; console at a terminal.")] = None,
@@ -95,6 +105,12 @@ def main(  # noqa: PLR0917 - Typer reads a command's options from its arguments
         "progress": progress,
         "heartbeat_interval": heartbeat_interval,
         "cancel_look_back": cancel_look_back,
+        "max_crashes": max_crashes,
+        "retryable_errors": retryable_errors,
+        "permanent_errors": permanent_errors,
+        "retry_judge": retry_judge,
+        "redact_errors": redact_errors,
+        "shown_errors": shown_errors,
         "health_host": health_host,
         "health_port": health_port,
         "log_format": log_format,
