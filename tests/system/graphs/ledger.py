@@ -25,10 +25,11 @@ def enter(state: State, what: str) -> None:
         os.fsync(ledger.fileno())
 
 
-def die_once(state: State) -> None:
+async def die_once(state: State) -> None:
     died = Path(f"{state['ledger']}.died")
     if not died.exists():
         died.touch()
+        await asyncio.sleep(2)  # its worker is heard of before it dies
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -40,7 +41,7 @@ async def model(state: State) -> State:
 async def work(state: State) -> dict[str, Any]:
     """Kills its worker the first time, if the request says so; or takes long, if it does."""
     if state.get("deadly"):
-        die_once(state)
+        await die_once(state)
     if state.get("slow"):
         try:
             await asyncio.sleep(100)
