@@ -25,12 +25,12 @@ def enter(state: State, what: str) -> None:
         os.fsync(ledger.fileno())
 
 
-async def die_once(state: State) -> None:
+def is_first(state: State) -> bool:
     died = Path(f"{state['ledger']}.died")
-    if not died.exists():
-        died.touch()
-        await asyncio.sleep(2)  # its worker is heard of before it dies
-        os.kill(os.getpid(), signal.SIGKILL)
+    if died.exists():
+        return False
+    died.touch()
+    return True
 
 
 async def model(state: State) -> State:
@@ -40,8 +40,9 @@ async def model(state: State) -> State:
 
 async def work(state: State) -> dict[str, Any]:
     """Kills its worker the first time, if the request says so; or takes long, if it does."""
-    if state.get("deadly"):
-        await die_once(state)
+    if state.get("deadly") and is_first(state):
+        await asyncio.sleep(2)  # its worker is heard of before it dies
+        os.kill(os.getpid(), signal.SIGKILL)
     if state.get("slow"):
         try:
             await asyncio.sleep(100)
