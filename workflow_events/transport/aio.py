@@ -50,6 +50,7 @@ __all__ = [
     "send",
     "start_consumer",
     "start_producer",
+    "stop",
 ]
 
 logger = logging.getLogger(__name__)
@@ -168,6 +169,21 @@ async def start_consumer(
         await consumer.stop()
         raise
     return consumer
+
+
+async def stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Stop a client. A cancellation is raised once it has stopped.
+
+    aiokafka awaits its own cancelled tasks and takes every cancellation there for theirs, so that its caller's would be lost.
+    """
+    stopping = asyncio.create_task(client.stop())
+    try:
+        await asyncio.shield(stopping)
+    except asyncio.CancelledError:
+        await asyncio.wait({stopping})
+        if not stopping.cancelled():
+            stopping.exception()  # the cancellation is what is told
+        raise
 
 
 async def _connected(settings: KafkaSettings, start: Callable[[Stopwatch], Awaitable[_Client]]) -> _Client:
