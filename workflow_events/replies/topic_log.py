@@ -56,7 +56,7 @@ async def open_log(settings: KafkaSettings, topic: str) -> AsyncIterator[AIOKafk
         with aio.map_errors(settings, "read", topic=topic):
             yield consumer
     finally:
-        await consumer.stop()
+        await aio.stop(consumer)
 
 
 def partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:

@@ -57,6 +57,7 @@ __all__ = [
     "start_consumer",
     "start_producer",
     "start_unsure_producer",
+    "stop",
 ]
 
 logger = logging.getLogger(__name__)
@@ -223,6 +224,21 @@ async def committed_with_metadata(
         list(partitions)
     )
     return found
+
+
+async def stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Stop a client. A cancellation is raised once it has stopped.
+
+    aiokafka awaits its own cancelled tasks and takes every cancellation there for theirs, so that its caller's would be lost.
+    """
+    stopping = asyncio.create_task(client.stop())
+    try:
+        await asyncio.shield(stopping)
+    except asyncio.CancelledError:
+        await asyncio.wait({stopping})
+        if not stopping.cancelled():
+            stopping.exception()  # the cancellation is what is told
+        raise
 
 
 async def _connected(settings: KafkaSettings, start: Callable[[Stopwatch], Awaitable[_Client]]) -> _Client:
