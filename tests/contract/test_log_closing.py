@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections.abc import Iterator
+
+import pytest
 
 from workflow_events import KafkaSettings
 from workflow_events.replies import topic_log
 
+# Where aiokafka itself is cut off while it closes its connections, they are left to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore:loop is closed:ResourceWarning")
+
 TURNS = 40
 """Closing takes fewer turns of the event loop on an idle broker."""
+
+
+@pytest.fixture(autouse=True)
+def _collect_what_is_left_here() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 async def test_a_cancellation_at_any_moment_of_closing_is_not_lost(embedded_settings: KafkaSettings) -> None:

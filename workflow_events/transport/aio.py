@@ -227,18 +227,15 @@ async def committed_with_metadata(
 
 
 async def stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
-    """Stop a client. A cancellation is raised once it has stopped.
+    """Stop a client. A cancellation that comes meanwhile is raised once it has stopped.
 
     aiokafka awaits its own cancelled tasks and takes every cancellation there for theirs, so that its caller's would be lost.
     """
-    stopping = asyncio.create_task(client.stop())
-    try:
-        await asyncio.shield(stopping)
-    except asyncio.CancelledError:
-        await asyncio.wait({stopping})
-        if not stopping.cancelled():
-            stopping.exception()  # the cancellation is what is told
-        raise
+    task = asyncio.current_task()
+    asked = task.cancelling() if task is not None else 0
+    await client.stop()
+    if task is not None and task.cancelling() > asked:
+        raise asyncio.CancelledError
 
 
 async def _connected(settings: KafkaSettings, start: Callable[[Stopwatch], Awaitable[_Client]]) -> _Client:
