@@ -17,7 +17,7 @@ from workflow_events.events import (
 from workflow_events.identifiers import new_event_id
 from workflow_events.pending import PendingRequest
 from workflow_events.validation import explain
-from workflow_events.wire import OutgoingMessage, ReturnAddress, event_message, request_message
+from workflow_events.wire import OutgoingMessage, ReturnAddress, correlation_key, event_message, request_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,7 +137,8 @@ def prepare_request(
             "thread_id": thread_id,
         }
     )
-    key = id_text.encode()
+    # An id that was given as text may be written otherwise than the validated one, by which the reply is found.
+    key = id_text.encode() if event.event_id is event_id else correlation_key(event.event_id)
     message = request_message(event, topic=settings.workflow_events_topic, reply_to=reply_to, id_key=key)
     return PreparedRequest(message, pending, key)
 

@@ -247,7 +247,8 @@ class SyncReplyReader:
             for partition, records in batches.items():
                 self._take(partition, records)
         if not batches and (rewound := self._log.rewound(self._positions)):
-            # Made anew: all that it holds is new. From its start, for it may have grown to where this reader stood.
+            # All that it holds is new. From its start, for it may have grown to where this reader stood.
+            logger.warning("the log of %r was made anew or truncated; reading it from its start", self.topic)
             self._move({**self._positions, **dict.fromkeys(rewound, 0)}, partitions, seconds)
         self._trouble = None
 
