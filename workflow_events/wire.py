@@ -275,8 +275,7 @@ _OPTIONAL_RESULT_FIELDS = tuple(
 def encode(event: WorkflowEvent | WorkflowResultEvent) -> bytes:
     """An event as a message's value."""
     optional = _OPTIONAL_EVENT_FIELDS if isinstance(event, WorkflowEvent) else _OPTIONAL_RESULT_FIELDS
-    # By the adapter's serializer: the model's own method makes text of the bytes, only for us to make bytes of it again, and
-    # the adapter's spends as long on its arguments as on the event.
+    # By the adapter's serializer: the model's own method makes text of the bytes, only for us to make bytes of it again.
     adapter: TypeAdapter[Any] = _EVENTS if isinstance(event, WorkflowEvent) else _RESULTS
     fields = event.__dict__
     return adapter.serializer.to_json(event, exclude={name for name in optional if fields[name] is None} or None)

@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-import pytest
-
 from workflow_events import KafkaSettings, PendingRequest, WorkflowResultEvent
 from workflow_events.replies.async_reader import ReplyReader
 from workflow_events.replies.sync_reader import SyncReplyReader
@@ -67,7 +65,6 @@ async def test_a_reader_notices_that_its_topic_was_made_anew_and_reads_on_from_t
         assert (await reader.wait(mine)).event.correlation_id == after
 
 
-@pytest.mark.kafka_brokers("embedded")
 async def test_a_thread_that_waits_is_answered_in_a_topic_that_was_made_anew(
     kafka_settings: KafkaSettings, publish: Publish
 ) -> None:

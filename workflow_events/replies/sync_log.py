@@ -130,13 +130,21 @@ class SyncLog:
                 for partition in partitions
             }
 
-    def ends_before(self, positions: Cursor) -> bool:
-        """Whether a partition ended before ``positions`` when it was last fetched; asks nobody."""
+    def rewound(self, positions: Cursor) -> list[int]:
+        """The partitions whose log does not reach to ``positions`` any more, as far as the client knows; asks nobody.
+
+        Where a broker refuses an offset beyond the log's end the client has gone back; where it does not, the last fetch told
+        of an end before it.
+        """
         if self._consumer is None:
-            return False
-        read = self._consumer.assignment()
-        ends = {tp.partition: self._consumer.highwater(tp) for tp in read if tp.topic == self.topic}
-        return any(end is not None and end < positions.get(partition, 0) for partition, end in ends.items())
+            return []
+        found = []
+        with blocking.map_errors(self.settings, "read the position", topic=self.topic):
+            for tp in self._consumer.assignment():
+                reaches = (self._consumer.position(tp, timeout_ms=0), self._consumer.highwater(tp))
+                if any(offset is not None and offset < positions.get(tp.partition, 0) for offset in reaches):
+                    found.append(tp.partition)
+        return found
 
     def _all(self, seconds: float) -> list[TopicPartition]:
         return [self._tp(partition) for partition in self.partitions(seconds)]

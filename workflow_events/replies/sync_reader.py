@@ -271,9 +271,10 @@ class SyncReplyReader:
         with self._turn:
             for partition, records in batches.items():
                 self._take(partition, records)
-        if not batches and self._log.ends_before(self._positions):
-            # Made anew, and not every broker refuses to serve an offset beyond its log's end.
-            self._move(self._positions, partitions, seconds)
+        if not batches and (rewound := self._log.rewound(self._positions)):
+            # All that it holds is new. From its start, for it may have grown to where this reader stood.
+            logger.warning("the log of %r was made anew or truncated; reading it from its start", self.topic)
+            self._move({**self._positions, **dict.fromkeys(rewound, 0)}, partitions, seconds)
         self._trouble = None
 
     def _serve(self, fresh: Sequence[Waiter], partitions: Sequence[int]) -> dict[int, int] | None:

@@ -74,6 +74,11 @@ def finish(future: Future, timeout: float) -> Any:
     return future.value
 
 
+def _cut_off(error: BaseException) -> bool:
+    """Whether an attempt was ended by its time-out, as the last one usually is, which explains nothing."""
+    return any(isinstance(end, KafkaTimeoutError | RequestTimedOutError) for end in (error, error.__cause__))
+
+
 class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python has no types
     fault: BaseException | None = None
 
@@ -82,8 +87,8 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python ha
         if not conn.init_future.failed():
             return
         error = conn.init_future.exception
-        if self.fault is None or not isinstance(error, KafkaTimeoutError | RequestTimedOutError):
-            self.fault = error  # the last attempt is cut off by the time-out, which explains nothing
+        if self.fault is None or not _cut_off(error):
+            self.fault = error
         if isinstance(error, UnsupportedSaslMechanismError):
             self._auth_failures[node.node_id] = error  # like a wrong password: another try would end the same
 

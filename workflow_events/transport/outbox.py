@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Outbox", "Posted"]
 
 _RECORD_OVERHEAD = 36
-"""Bytes of a record beside key, value and headers, with what each header takes for its lengths."""
+"""Bytes of a record beside key, value and headers, generously; what is larger than the broker takes is refused there."""
 
 
 class Posted:

@@ -73,6 +73,16 @@ def logged(process: ServerProcess, text: str) -> Callable[[], bool]:
     return lambda: text in process.log_text()
 
 
+def holds_all_partitions(process: ServerProcess, topic: str, count: int) -> bool:
+    """Whether the last that a worker said of its partitions is that it has been assigned all of them."""
+    said = [
+        line
+        for line in process.log_text().splitlines()
+        if "Partitions assigned" in line or "Partitions revoked" in line
+    ]
+    return "Partitions assigned" in said[-1] and all(f"{topic}-{number}" in said[-1] for number in range(count))
+
+
 def has_lines(ledger: Ledger, count: int) -> bool:
     return len(ledger.lines()) >= count
 
@@ -220,6 +230,10 @@ async def test_workers_that_join_and_leave_lose_nothing_and_answer_nothing_twice
         os.kill(second.pid, signal.SIGTERM)
         assert second._process is not None
         assert await asyncio.to_thread(second._process.wait, 30) == 0
+        # And the first has all partitions again. What it ended while it gave them back, above what had not ended, would be
+        # delivered to it anew, and published again.
+        topic, partitions = kafka_settings.workflow_events_topic, kafka_settings.topic_partitions
+        await eventually(lambda: holds_all_partitions(first, topic, partitions), timeout=60)
         ledger.open_gate("second")
         # Then all are answered
         found = await answers(client, pending)

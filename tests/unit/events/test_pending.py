@@ -9,7 +9,7 @@ import pytest
 
 from workflow_events import InvalidEventError, KafkaSettings, PendingRequest, ResultTimeoutError
 from workflow_events.requests import cancel_message, prepare_request
-from workflow_events.wire import decode_event, return_address_in
+from workflow_events.wire import correlation_key, decode_event, find_correlation_key, return_address_in
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 PENDING = PendingRequest(
@@ -94,6 +94,25 @@ def test_a_prepared_request_carries_deadline_return_address_and_cursor() -> None
     assert address is not None
     assert address.partition is None
     assert address.topic == prepared.pending.reply_topic == settings.workflow_results_topic
+
+
+def test_a_reply_is_looked_for_under_the_id_as_results_carry_it_however_the_id_was_written() -> None:
+    mine = uuid4()
+    for given in (mine, str(mine).upper(), f"{{{mine}}}"):
+        prepared = prepare_request(
+            KafkaSettings(_env_file=None),
+            "w",
+            {},
+            cursor={partition: 0 for partition in range(6)},
+            timeout=60,
+            source="airflow",
+            reply_partition="by_correlation_id",
+            correlation_id=given,  # type: ignore[arg-type]
+        )
+        assert prepared.pending.correlation_id == mine
+        assert prepared.pending.reply_partition == mine.int % 6
+        assert prepared.key == correlation_key(mine) == prepared.message.key
+        assert find_correlation_key(prepared.message.headers, None) == prepared.key
 
 
 def test_a_request_keeps_the_id_and_the_run_that_it_is_given_and_is_the_first_attempt() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
 import socket
 import ssl
 import threading
@@ -47,22 +48,26 @@ def silent_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-@pytest.fixture
-def tls_port(authority: CertificateAuthority) -> Iterator[int]:
-    """A server which speaks TLS, with a certificate that few trust."""
+@contextlib.contextmanager
+def tls_server(authority: CertificateAuthority, handshakes: int | None = None) -> Iterator[int]:
+    """A server which speaks TLS, with a certificate that few trust, so many times; then it accepts and says nothing."""
     broker = authority.certificate("broker")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(broker.certfile, broker.keyfile)
     server = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
-        while True:
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-            with contextlib.suppress(OSError), connection:
-                context.wrap_socket(connection, server_side=True).close()
+        with contextlib.ExitStack() as kept:
+            for served in itertools.count():
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                if handshakes is not None and served >= handshakes:
+                    kept.enter_context(connection)
+                    continue
+                with contextlib.suppress(OSError), connection:
+                    context.wrap_socket(connection, server_side=True).close()
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -70,6 +75,12 @@ def tls_port(authority: CertificateAuthority) -> Iterator[int]:
     server.shutdown(socket.SHUT_RDWR)
     server.close()
     thread.join()
+
+
+@pytest.fixture
+def tls_port(authority: CertificateAuthority) -> Iterator[int]:
+    with tls_server(authority) as port:
+        yield port
 
 
 @pytest.mark.parametrize("connect", CLIENTS)
@@ -118,6 +129,23 @@ def test_a_certificate_of_an_unknown_authority(
 
     assert "CERTIFICATE_VERIFY_FAILED" in message
     assert "KAFKA_SSL_CAFILE" in message
+
+
+@pytest.mark.parametrize("connect", CLIENTS)
+def test_the_reason_of_the_first_attempts_is_told_when_the_last_one_is_cut_off(
+    connect: Connect, authority: CertificateAuthority, other_authority: CertificateAuthority
+) -> None:
+    with tls_server(authority, handshakes=2) as port:
+        settings = KafkaSettings(
+            bootstrap_servers=f"127.0.0.1:{port}",
+            security_protocol="SSL",
+            ssl_cafile=str(other_authority.cafile),
+            connect_timeout=2,
+        )
+
+        message = _refused(connect, settings)
+
+    assert "CERTIFICATE_VERIFY_FAILED" in message
 
 
 @pytest.mark.parametrize("connect", CLIENTS)
