@@ -103,7 +103,7 @@ def test_a_reply_is_looked_for_under_the_id_as_results_carry_it_however_the_id_w
             KafkaSettings(_env_file=None),
             "w",
             {},
-            cursor={partition: 0 for partition in range(6)},
+            cursor=dict.fromkeys(range(6), 0),
             timeout=60,
             source="airflow",
             reply_partition="by_correlation_id",
