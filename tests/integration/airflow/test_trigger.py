@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from blockbuster import blockbuster_ctx
 
 from airflow_integration import WorkflowEventsHook, WorkflowResultTrigger
 from airflow_integration.handover import pending_of, take_over
@@ -130,24 +131,15 @@ async def test_a_connection_that_the_triggerer_lacks_is_told_to_the_task(
         result_of(await fire(waiting_for(pending, "missing")))
 
 
-async def test_the_loop_is_never_blocked_for_long(client: WorkflowClient, responder: Responder, conn_id: str) -> None:
-    """Airflow warns from 0.2 s on."""
+async def test_it_never_blocks_the_loop_that_it_shares(
+    client: WorkflowClient, responder: Responder, conn_id: str
+) -> None:
     pending = client.submit("w", {"delay": 1, "size": 500_000})
-    worst = 0.0
 
-    async def measure() -> None:
-        nonlocal worst
-        while True:
-            begun = time.monotonic()
-            await asyncio.sleep(0.01)
-            worst = max(worst, time.monotonic() - begun - 0.01)
+    with blockbuster_ctx():  # whatever blocks raises here: files, sockets, locks, sleep
+        payload = await fire(waiting_for(pending, conn_id))
 
-    measuring = asyncio.create_task(measure())
-    await fire(waiting_for(pending, conn_id))
-    measuring.cancel()
-
-    # A blocking look-up or import takes longer than a busy machine holds the loop up.
-    assert worst < 1.0
+    assert pending_of(payload) == pending
 
 
 class TestSettling:
