@@ -25,11 +25,14 @@ def line_of(event: WorkflowEvent) -> str | None:
     """A line about a progress event; None where it is worth none, such as a heartbeat."""
     data: dict[str, Any] = event.payload.data
     if event.event_type == EventType.WORKFLOW_ACCEPTED:
-        resumed = ", and goes on from its last checkpoint" if data.get("resumed") else ""
-        return f"Worker {data.get('worker') or 'of no name'} has taken the request{resumed}."
-    if event.event_type != EventType.WORKFLOW_PROGRESS:
-        return None
+        return f"Worker {data.get('worker') or 'of no name'} has taken the request."
+    return _of_a_run(data) if event.event_type == EventType.WORKFLOW_PROGRESS else None
+
+
+def _of_a_run(data: dict[str, Any]) -> str | None:
     node, kind = data.get("node"), data.get("kind")
+    if kind == "run_started":
+        return "Its run goes on from its last checkpoint." if data.get("resumed") else "Its run has begun."
     if kind == "node_started":
         return f"Node {node!r} has started."
     if kind == "node_finished":

@@ -183,7 +183,7 @@ async def _run_graph(graph: Graph, event: WorkflowEvent, config: RunnableConfig,
     if read_resume(event) is not None:
         raise NotResumableError("The graph has no checkpointer, so no run of it waits for an answer")
     if supervision.observer is not None:
-        supervision.observer.accepted(resumed=False)
+        supervision.observer.run_started(resumed=False)
     output = await _invoke(graph, event.payload.data, config, supervision)
     if isinstance(output, dict) and output.get(_INTERRUPTS):
         raise NotResumableError(
@@ -202,7 +202,7 @@ async def _run_with_checkpoints(
         going_on = standing.what_to_do is WhatToDo.GO_ON
         earlier = None if going_on else snapshot.values
         if supervision.observer is not None:
-            supervision.observer.accepted(resumed=going_on or plan.goes_on)
+            supervision.observer.run_started(resumed=going_on or plan.goes_on)
         await _invoke(
             graph,
             None if going_on else plan.given,

@@ -41,12 +41,11 @@ class Outbox:
         self._some.set()
         return True
 
-    async def get(self) -> Told:
-        """The oldest, once there is one."""
+    async def some(self) -> None:
+        """Wait until there is something."""
         while not self._waiting:
             self._some.clear()
             await self._some.wait()
-        return self._waiting.popleft()
 
     def get_nowait(self) -> Told | None:
         """The oldest; None where nothing waits."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import structlog
@@ -24,7 +24,7 @@ from workflow_events.signing import REQUEST_TYPES, Signatures
 if TYPE_CHECKING:
     from aiokafka.structs import ConsumerRecord
 
-    from langgraph_integration.progress import Progress
+    from langgraph_integration.progress import Progress, RequestProgress
     from langgraph_integration.publishing import Publisher
     from workflow_events.events import WorkflowEvent, WorkflowResultEvent
     from workflow_events.settings import KafkaSettings
@@ -44,7 +44,7 @@ class RequestHandler:
         concurrency: runs at the same time. Those of one thread come one after another, in the order of their messages; so
             do those of one correlation id, whatever threads they name.
         cancellations: what is to be stopped.
-        progress: tells of the runs; None: nobody does.
+        progress: tells of the requests and their runs; None: nobody does.
         max_crashes: workers that a request may crash before it is given up; 0: any number.
     """
 
@@ -119,11 +119,14 @@ class RequestHandler:
             return
         # The task's context is its own, so this needs no undoing.
         structlog.contextvars.bind_contextvars(correlation_id=str(event.event_id), workflow_id=event.workflow_id)
-        with self._cancellations.watching(event) as cancellation:
+        with self._cancellations.watching(event) as cancellation, self._telling(event) as telling:
+            if telling is not None and cancellation.asked is None:
+                telling.accepted()
             try:
                 async with self._turn(event, cancellation, crash_guard):
                     on_start()
-                    result = await self._result(event, cancellation, hand_over or HandOver(), crash_guard)
+                    supervision = Supervision(telling, cancellation, hand_over or HandOver())
+                    result = await self._result(event, supervision, crash_guard)
                     cancellation.end()
                     on_answer()
                     await self._answers.give(record, event, result)
@@ -154,15 +157,15 @@ class RequestHandler:
         ):
             yield
 
+    def _telling(self, event: WorkflowEvent) -> AbstractContextManager[RequestProgress | None]:
+        return nullcontext() if self._progress is None else self._progress.of(event)
+
     async def _result(
-        self, event: WorkflowEvent, cancellation: Cancellation, hand_over: HandOver, crash_guard: CrashGuard
+        self, event: WorkflowEvent, supervision: Supervision, crash_guard: CrashGuard
     ) -> WorkflowResultEvent:
         again = self._answers.again(event)
         if again is not None:
             return again
-        if cancellation.asked is None:
+        if supervision.cancellation is None or supervision.cancellation.asked is None:
             await crash_guard.mark()
-        if self._progress is None:
-            return await self._runner.answer(event, Supervision(None, cancellation, hand_over))
-        with self._progress.of(event) as observer:
-            return await self._runner.answer(event, Supervision(observer, cancellation, hand_over))
+        return await self._runner.answer(event, supervision)

@@ -18,7 +18,7 @@ _HAND_OVER = "the worker hands its runs over"
 class RunObserver(Protocol):
     """Hears what happens in a run. It is called in the event loop, and neither waits nor raises."""
 
-    def accepted(self, *, resumed: bool) -> None:
+    def run_started(self, *, resumed: bool) -> None:
         """The run begins; ``resumed``: at an earlier checkpoint."""
 
     def node_started(self, node: str, step: int) -> None:
@@ -28,7 +28,7 @@ class RunObserver(Protocol):
         """A node has ended well, after so many milliseconds."""
 
     def custom(self, node: str | None, data: object) -> None:
-        """The graph's own stream; ``node`` is None where several run and any may have said it."""
+        """The graph's own stream; ``node`` is None where it cannot be told which one said it."""
 
 
 class HandOver:

@@ -82,10 +82,11 @@ class WorkerSettings(BaseSettings):
     )
     progress: bool = Field(
         default=True,
-        description="Whether to tell the progress topic what runs do: accepted, nodes, the graph's own stream, heartbeats.",
+        description="Whether to tell the progress topic what becomes of requests: accepted, nodes, the graph's own stream, "
+        "heartbeats.",
     )
     heartbeat_interval: float = Field(
-        default=5.0, ge=0.1, le=3600, description="Seconds between two heartbeats of a run on the progress topic."
+        default=5.0, ge=0.1, le=3600, description="Seconds between two heartbeats of a request on the progress topic."
     )
     cancel_look_back: float = Field(
         default=3600.0,

@@ -25,6 +25,7 @@ class RunSoFar:
 
     Attributes:
         worker: the worker process that has it; None: nobody took it yet.
+        in_line: whether it waits there for its turn.
         node: the node that runs.
         finished: how many nodes have ended.
         beats: heartbeats since the last other event.
@@ -32,6 +33,7 @@ class RunSoFar:
     """
 
     worker: str | None = None
+    in_line: bool = False
     node: str | None = None
     finished: int = 0
     beats: int = 0
@@ -46,11 +48,16 @@ class RunSoFar:
         if event.event_type == EventType.WORKFLOW_HEARTBEAT:
             self.beats += 1
             self.node = node or self.node
+            self.in_line = self.in_line and node is None
             return None
         self.beats = 0
-        if event.event_type == EventType.WORKFLOW_ACCEPTED:
-            return f"accepted by {self.worker}" + (", resumed" if data.get("resumed") is True else "")
+        self.in_line = event.event_type == EventType.WORKFLOW_ACCEPTED
+        if self.in_line:
+            self.node = None
+            return f"accepted by {self.worker}"
         kind = data.get("kind")
+        if kind == "run_started":
+            return "run resumed" if data.get("resumed") is True else "run started"
         if kind == "node_started":
             self.node = node
             return f"{node} started"
@@ -70,6 +77,8 @@ class RunSoFar:
         if self.worker is None:
             return "waiting for a worker"
         parts = [f"accepted by {self.worker}"]
+        if self.in_line:
+            parts.append("in line")
         if self.finished:
             parts.append(f"{self.finished} node{'s' * (self.finished != 1)} done")
         if self.node:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from workflow_events import tracing
 from workflow_events.errors import InvalidEventError
@@ -42,6 +42,7 @@ __all__ = [
     "event_message",
     "find_correlation_key",
     "matching",
+    "plain_about_message",
     "request_message",
     "result_message",
     "return_address_in",
@@ -112,6 +113,22 @@ def about_message(event: WorkflowEvent, *, topic: str, correlation_id: UUID) -> 
     key = correlation_key(correlation_id)
     headers = _headers(key, event.event_type, event.source, event.timestamp, event_id=correlation_key(event.event_id))
     return OutgoingMessage(topic, encode(event), key, headers)
+
+
+def plain_about_message(fields: dict[str, Any], *, topic: str, key: bytes) -> OutgoingMessage:
+    """As :func:`about_message`, of an event that is made here by the thousand and need not be validated: a third of the cost.
+
+    Args:
+        fields: those of a :class:`WorkflowEvent`, in its order, without what :func:`encode` leaves out; ``event_id`` as text.
+        key: the request's :func:`correlation_key`.
+
+    Raises:
+        ValueError: a text has no UTF-8 form.
+    """
+    headers = _headers(
+        key, fields["event_type"], fields["source"], fields["timestamp"], event_id=fields["event_id"].encode()
+    )
+    return OutgoingMessage(topic, to_json(fields), key, headers)
 
 
 def event_message(event: WorkflowEvent, *, topic: str) -> OutgoingMessage:

@@ -88,6 +88,25 @@ async def test_what_is_posted_at_once_is_stored_once_in_order_where_aiokafka_wou
     await outbox.aclose()
 
 
+async def test_what_is_flushed_is_stored_although_nothing_more_is_sent(
+    producer: aio.Producer, kafka_settings: KafkaSettings
+) -> None:
+    # Given more than a batch holds, posted and not yet sent
+    topic = kafka_settings.workflow_events_topic
+    outbox, told = Outbox(producer), Told()
+    values = [str(n).encode() + b" " * 300 for n in range(200)]
+    for value in values:
+        await outbox.post(OutgoingMessage(topic, value, key=b"one"), told, 10)
+    assert len(outbox) == 200
+    # When it is flushed, and then closed
+    await outbox.flush()
+    assert len(outbox) == 0
+    await outbox.aclose()
+    await producer.flush()
+    # Then all of it is stored
+    assert list((await stored(kafka_settings, 200)).values()) == [values]
+
+
 async def test_what_is_withdrawn_in_time_is_not_sent(producer: aio.Producer, kafka_settings: KafkaSettings) -> None:
     outbox, told = Outbox(producer), Told()
     topic = kafka_settings.workflow_events_topic

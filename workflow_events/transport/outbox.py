@@ -114,6 +114,15 @@ class Outbox:
             lane.task = asyncio.create_task(self._carry(lane), name=f"outbox:{topic}:{partition}")
         return posted
 
+    def __len__(self) -> int:
+        """How many messages the producer has not been handed yet."""
+        return sum(len(lane.queue) for lane in self._lanes.values())
+
+    async def flush(self) -> None:
+        """Wait until the producer has been handed what was posted; it delivers that when it stops, if not before."""
+        while tasks := [lane.task for lane in self._lanes.values() if lane.task is not None]:
+            await asyncio.wait(tasks)
+
     async def aclose(self) -> None:
         """Send nothing more. What the producer has already, it delivers when it stops."""
         tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]

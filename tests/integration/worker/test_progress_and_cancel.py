@@ -78,6 +78,7 @@ async def test_what_a_run_does_is_told_while_it_goes_on(
     # Then all of it has been told, in order
     assert [brief(event) for event in events if event.event_type != EventType.WORKFLOW_HEARTBEAT] == [
         "workflow.accepted",
+        "workflow.progress run_started",
         *(
             f"workflow.progress {kind} {node}"
             for node in ("first", "second", "third", "publish_result")
@@ -86,13 +87,122 @@ async def test_what_a_run_does_is_told_while_it_goes_on(
     ]
     # And every event says whose it is, and which worker says so
     accepted = events[0].payload.data
-    assert (accepted["resumed"], accepted["heartbeat_interval"]) == (False, 0.2)
+    assert accepted["heartbeat_interval"] == 0.2
+    assert events[1].payload.data["resumed"] is False
     for event in events:
         assert (event.workflow_run_id, event.attempt) == (pending.workflow_run_id, 2)
         assert event.payload.data["correlation_id"] == str(pending.correlation_id)
         assert event.payload.data["worker"] == accepted["worker"]
     heartbeat = next(event for event in events if event.event_type == EventType.WORKFLOW_HEARTBEAT)
     assert heartbeat.payload.data["node"] in {None, "first", "second"}
+
+
+def beats(events: list[WorkflowEvent]) -> int:
+    return sum(event.event_type == EventType.WORKFLOW_HEARTBEAT for event in events)
+
+
+@pytest.mark.parametrize("waits_for", ["a slot", "its thread"])
+async def test_a_request_that_waits_in_a_workers_hands_is_known_to_be_taken(
+    kafka_broker: Broker, kafka_settings: KafkaSettings, tmp_path: Path, waits_for: str
+) -> None:
+    # Given a worker in which a request waits behind another that goes on for long
+    ledger = Ledger(tmp_path)
+    options = quick(kafka_broker, heartbeat_interval=0.2, concurrency=1 if waits_for == "a slot" else 4)
+    thread: Any = {} if waits_for == "a slot" else {"thread_id": "t"}
+    worker = WorkflowWorker(
+        kafka_settings, {"three": three_steps(ledger)}, worker_settings=options, checkpointer=InMemorySaver()
+    )
+    telling = worker.progress
+    assert telling is not None
+    async with worker.running(), AsyncWorkflowClient(kafka_settings) as client:
+        first = await client.submit("three", {"n": 1}, timeout=60, **thread)
+        await eventually(lambda: ledger.lines(node="second", what="begin"))
+        second = await client.submit("three", {"n": 2}, timeout=60, accepted_timeout=10, heartbeat_timeout=10, **thread)
+        waiting = asyncio.create_task(client.wait(second))
+
+        # Then it is heard to have been taken, and its heart beats, although nothing runs
+        async def waits() -> list[WorkflowEvent]:
+            events = await told(kafka_settings, second)
+            return events if beats(events) >= 3 else []
+
+        assert [brief(event) for event in await eventually(waits)][:4] == [
+            "workflow.accepted",
+            *["workflow.heartbeat"] * 3,
+        ]
+        # When its turn has come
+        ledger.open_gate("second")
+        # Then that is told, and both have their answers
+        assert (await waiting).result == expected(2)
+        assert (await client.wait(first)).result == expected(1)
+
+        async def begun() -> bool:
+            return "workflow.progress run_started" in [brief(event) for event in await told(kafka_settings, second)]
+
+        await eventually(begun)
+        # And no heart beats on
+        await eventually(lambda: telling.beating == 0)
+
+
+async def test_a_request_that_is_handed_back_before_its_turn_is_accepted_again_by_who_takes_it(
+    kafka_broker: Broker, kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    # Given a worker in which a request waits behind another
+    ledger = Ledger(tmp_path)
+    options = quick(kafka_broker, heartbeat_interval=0.2, concurrency=1)
+
+    def new_worker() -> WorkflowWorker:
+        return WorkflowWorker(kafka_settings, {"three": three_steps(ledger)}, worker_settings=options)
+
+    former, next_one = new_worker(), new_worker()
+    telling, telling_next = former.progress, next_one.progress
+    assert telling is not None
+    assert telling_next is not None
+    async with AsyncWorkflowClient(kafka_settings) as client:
+        async with former.running():
+            first = await client.submit("three", {"n": 1}, timeout=60)
+            await eventually(lambda: ledger.lines(node="second", what="begin"))
+            second = await client.submit("three", {"n": 2}, timeout=60)
+            await eventually(lambda: telling.beating == 2)
+            # When that worker is told to stop, and its run goes on for a while
+            former.stop()
+            # Then the heart of the one that it hands back beats no more
+            await eventually(lambda: telling.beating == 1)
+            ledger.open_gate("second")
+        assert (await client.wait(first)).result == expected(1)
+        # And the next worker accepts it again
+        async with next_one.running():
+            assert (await client.wait(second)).result == expected(2)
+    events = [event for event in await told(kafka_settings, second) if event.event_type != EventType.WORKFLOW_HEARTBEAT]
+    assert [(brief(event), event.payload.data["worker"]) for event in events][:3] == [
+        ("workflow.accepted", telling.worker),
+        ("workflow.accepted", telling_next.worker),
+        ("workflow.progress run_started", telling_next.worker),
+    ]
+
+
+async def test_what_a_worker_does_not_run_begins_no_run_and_leaves_no_heart_beating(
+    embedded_broker: Broker, embedded_settings: KafkaSettings
+) -> None:
+    # Given a request that has had its answer, one that was cancelled before it came, and one that is no request
+    options = quick(embedded_broker)
+    worker = WorkflowWorker(embedded_settings, {"one": one_node(graphs.add)}, worker_settings=options)
+    again, done, _ = prepare_request(embedded_settings, "one", {"n": 1}, cursor={}, timeout=60, source="airflow")
+    stopped, unwanted, _ = prepare_request(embedded_settings, "one", {"n": 1}, cursor={}, timeout=60, source="airflow")
+    rubbish = OutgoingMessage(embedded_settings.workflow_events_topic, b"{", key=b"k")
+    await publish(embedded_settings, cancel_message(embedded_settings, unwanted, source="airflow"))
+    async with worker.running(), AsyncWorkflowClient(embedded_settings) as client:
+        await publish(embedded_settings, again)
+        assert (await client.wait(done)).result == {"n": 2}
+        # When a worker has them
+        await publish(embedded_settings, again, stopped, rubbish)
+        await everything_committed(embedded_settings, options.group_id)
+        assert worker.progress is not None
+        assert worker.progress.beating == 0
+    # Then it says that it took the first again, and of a run no more than the first time, and of the others nothing
+    kinds = [brief(event) for event in await told(embedded_settings, done)]
+    assert (kinds.count("workflow.accepted"), kinds.count("workflow.progress run_started")) == (2, 1)
+    assert await told(embedded_settings, unwanted) == []
+    assert len(await records(embedded_settings, embedded_settings.workflow_progress_topic)) == len(kinds)
 
 
 async def test_a_topic_that_is_not_there_and_a_flood_of_chatter_slow_no_run(

@@ -21,10 +21,11 @@ def heard(event_type: EventType, **data: Any) -> WorkflowEvent:
 @pytest.mark.parametrize(
     "event, line",
     [
-        (heard(EventType.WORKFLOW_ACCEPTED, worker="h-1", resumed=False), "Worker h-1 has taken the request."),
+        (heard(EventType.WORKFLOW_ACCEPTED, worker="h-1"), "Worker h-1 has taken the request."),
+        (heard(EventType.WORKFLOW_PROGRESS, kind="run_started", resumed=False), "Its run has begun."),
         (
-            heard(EventType.WORKFLOW_ACCEPTED, worker="h-1", resumed=True),
-            "Worker h-1 has taken the request, and goes on from its last checkpoint.",
+            heard(EventType.WORKFLOW_PROGRESS, kind="run_started", resumed=True),
+            "Its run goes on from its last checkpoint.",
         ),
         (heard(EventType.WORKFLOW_PROGRESS, kind="node_started", node="n"), "Node 'n' has started."),
         (

@@ -25,6 +25,8 @@ def event(what: EventType, **data: Any) -> WorkflowEvent:
 
 RUN = [
     event(EventType.WORKFLOW_ACCEPTED),
+    event(EventType.WORKFLOW_HEARTBEAT, node=None),
+    event(EventType.WORKFLOW_PROGRESS, kind="run_started", resumed=False),
     event(EventType.WORKFLOW_PROGRESS, kind="node_started", node="plan"),
     event(EventType.WORKFLOW_HEARTBEAT, node="plan"),
     event(EventType.WORKFLOW_PROGRESS, kind="node_finished", node="plan", duration_ms=1500),
@@ -40,6 +42,8 @@ def test_a_run_is_told_in_a_line_from_waiting_to_its_nodes() -> None:
         told.append(str(run))
     assert told == [
         "waiting for a worker",
+        "accepted by w-1, in line",
+        "accepted by w-1, in line, alive",
         "accepted by w-1",
         "accepted by w-1, plan",
         "accepted by w-1, plan, alive",
@@ -55,8 +59,17 @@ def test_where_there_is_no_terminal_each_event_but_heartbeats_is_a_line() -> Non
         for one in RUN:
             view.show(one)
     lines = [line.split(" ", 1)[1] for line in out.getvalue().splitlines()]
-    assert lines[:3] == ["accepted by w-1", "plan started", "plan finished in 1.5 s"]
-    assert len(lines) == 4
+    assert lines[:4] == ["accepted by w-1", "run started", "plan started", "plan finished in 1.5 s"]
+    assert len(lines) == 5
+
+
+def test_a_run_that_another_worker_takes_over_is_in_line_again_and_then_resumed() -> None:
+    run = RunSoFar()
+    for one in RUN[:4]:
+        run.add(one)
+    run.add(event(EventType.WORKFLOW_ACCEPTED, worker="w-2"))
+    assert str(run) == "accepted by w-2, in line"
+    assert run.add(event(EventType.WORKFLOW_PROGRESS, kind="run_started", resumed=True)) == "run resumed"
 
 
 def test_on_a_terminal_the_line_is_live_and_goes_at_the_end() -> None:

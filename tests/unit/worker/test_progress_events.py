@@ -8,9 +8,10 @@ from uuid import uuid4
 import pytest
 
 from langgraph_integration.outbox import Outbox
-from langgraph_integration.progress_events import MAX_CUSTOM_BYTES, Told, new_worker_id, plain_custom, told
+from langgraph_integration.progress_events import MAX_CUSTOM_BYTES, Teller, Told, new_worker_id, plain_custom
 from langgraph_integration.recent_answers import RecentAnswers
 from workflow_events import EventType, ResultStatus, WorkflowEvent, WorkflowResultEvent
+from workflow_events.wire import about_message, decode_event
 
 REQUEST = WorkflowEvent(
     event_type=EventType.WORKFLOW_TRIGGERED,
@@ -22,18 +23,22 @@ REQUEST = WorkflowEvent(
 )
 
 
-def test_an_event_says_whose_it_is_and_has_an_id_of_its_own() -> None:
-    said = told(REQUEST, EventType.WORKFLOW_PROGRESS, worker="me", kind="node_started", node="n", step=1).event()
-    assert (said.workflow_id, said.workflow_run_id, said.attempt, said.thread_id) == ("w", "r", 3, "t")
-    assert (said.source, said.event_type) == ("langgraph", "workflow.progress")
-    assert said.event_id != REQUEST.event_id
-    assert said.payload.data == {
-        "correlation_id": str(REQUEST.event_id),
-        "worker": "me",
-        "kind": "node_started",
-        "node": "n",
-        "step": 1,
-    }
+@pytest.mark.parametrize("thread_id", [None, "t"])
+@pytest.mark.parametrize("event_type", [EventType.WORKFLOW_PROGRESS, EventType.WORKFLOW_ACCEPTED])
+def test_what_is_told_is_the_message_of_an_event_that_says_so(event_type: EventType, thread_id: str | None) -> None:
+    # Given something to tell of a request
+    request = REQUEST.model_copy(update={"thread_id": thread_id})
+    data = {"kind": "node_started", "node": 'ä "quoted" \n', "step": 1, "part": [1.5, None]}
+    message = Teller(request, "me").say(event_type, data).message(topic="p")
+    # When it is read
+    said = decode_event(message.value)
+    # Then it says whose it is, and has an id of its own
+    assert (said.workflow_id, said.workflow_run_id, said.attempt, said.thread_id) == ("w", "r", 3, thread_id)
+    assert (said.source, said.event_type) == ("langgraph", event_type)
+    assert said.event_id != request.event_id
+    assert said.payload.data == {"correlation_id": str(request.event_id), "worker": "me", **data}
+    # And it is what is made of such an event the long way round, to the byte
+    assert message == about_message(said, topic="p", correlation_id=request.event_id)
 
 
 def test_no_two_workers_have_one_name() -> None:
@@ -64,12 +69,17 @@ def test_an_object_that_breaks_when_it_is_looked_at_does_not_break_the_run() -> 
     assert "left_out" in str(plain_custom(Rude()))
 
 
+def test_a_text_without_utf8_form_is_told_to_nobody() -> None:
+    with pytest.raises(ValueError, match="surrogates"):
+        Teller(REQUEST, "me").say(EventType.WORKFLOW_PROGRESS, {"node": "\ud800"}).message(topic="p")
+
+
 def chatter() -> Told:
-    return told(REQUEST, EventType.WORKFLOW_PROGRESS)
+    return Teller(REQUEST, "me").say(EventType.WORKFLOW_PROGRESS, {})
 
 
 def heartbeat() -> Told:
-    return told(REQUEST, EventType.WORKFLOW_HEARTBEAT, essential=True)
+    return Teller(REQUEST, "me").say(EventType.WORKFLOW_HEARTBEAT, {}, essential=True)
 
 
 async def test_chatter_cannot_crowd_out_heartbeats() -> None:
@@ -88,7 +98,8 @@ async def test_what_waits_comes_out_in_its_order() -> None:
     outbox, items = Outbox(most=10), [chatter(), heartbeat(), chatter()]
     for item in items:
         outbox.offer(item)
-    assert [await outbox.get(), await outbox.get(), outbox.get_nowait(), outbox.get_nowait()] == [*items, None]
+    await outbox.some()
+    assert [outbox.get_nowait() for _ in range(4)] == [*items, None]
 
 
 def answer(**fields: Any) -> WorkflowResultEvent:
