@@ -18,7 +18,7 @@ from airflow_integration.hook import WorkflowEventsHook
 from airflow_integration.links import WorkflowRunLink
 from airflow_integration.outcome import value_of
 from airflow_integration.poller import WorkflowResultPoller
-from airflow_integration.requesting import seconds_of
+from airflow_integration.requesting import due_in, seconds_of
 from airflow_integration.retries import looking_now
 from workflow_events.errors import InvalidEventError, NotAcceptedError, ResultTimeoutError, WorkerSilentError
 from workflow_events.pending import PendingRequest
@@ -27,8 +27,12 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, Context, XComArg
 
     from airflow_integration.handover import Handover
+    from workflow_events.events import WorkflowEvent, WorkflowResultEvent
 
 __all__ = ["WorkflowResultSensor"]
+
+_LISTEN_SECONDS = 10.0
+"""What a look in mode ``reschedule`` may take to read what was told of a run; it ends with the first word of a worker."""
 
 
 class WorkflowResultSensor(BaseSensorOperator):
@@ -42,8 +46,9 @@ class WorkflowResultSensor(BaseSensorOperator):
         workflow_id: for error messages, beside ``correlation_id``. Templated.
         topic: the topic of the result, beside ``correlation_id``; the settings' where None.
         accepted_timeout: seconds from the sensor's start, or a timedelta, within which a worker must have taken the request;
-            None: what the pending request says, if it says any. Not in mode ``reschedule``.
-        heartbeat_timeout: seconds, or a timedelta, for which the worker that has taken it may be silent; likewise.
+            None: what the pending request says, if it says any. In mode ``reschedule`` it is noticed by the first look after it.
+        heartbeat_timeout: seconds, or a timedelta, for which the worker that has taken it may be silent; None: what the pending
+            request says, if it says any. Not in mode ``reschedule``: who looks now and then hears no silence in between.
         deferrable: whether to wait in the triggerer; ``[operators] default_deferrable`` where None. Otherwise ``mode``
             decides: ``poke`` waits in the worker slot, without sleeping between looks; ``reschedule`` looks every
             ``poke_interval`` seconds, or as often as Airflow can start a task anew (10 s by default).
@@ -91,6 +96,11 @@ class WorkflowResultSensor(BaseSensorOperator):
         self._request: PendingRequest | None = None
         if (pending is None) == (correlation_id is None):
             raise ValueError("WorkflowResultSensor needs either pending or correlation_id")
+        if self.heartbeat_timeout is not None and self.reschedule and not self.deferrable:
+            raise ValueError(
+                "heartbeat_timeout needs a sensor that listens all the time; mode='reschedule' looks now and then. "
+                "Take deferrable=True, which holds no worker slot either, or mode='poke'."
+            )
 
     @cached_property
     def hook(self) -> WorkflowEventsHook:
@@ -128,7 +138,7 @@ class WorkflowResultSensor(BaseSensorOperator):
         with self._poller() as poller:
             pending = self._pending(poller, context)
             try:
-                result = poller.wait(looking_now(pending, pending.attempt) if self.reschedule else pending)
+                result = self._look(poller, pending) if self.reschedule else poller.wait(pending)
             except (NotAcceptedError, WorkerSilentError):
                 raise
             except ResultTimeoutError as error:
@@ -136,6 +146,32 @@ class WorkflowResultSensor(BaseSensorOperator):
                     return False
                 raise _timed_out(pending, error) from error
         return PokeReturnValue(is_done=True, xcom_value=value_of(result))
+
+    def _look(self, poller: WorkflowResultPoller, pending: PendingRequest) -> WorkflowResultEvent:
+        """The result, if it is there.
+
+        Raises:
+            ResultTimeoutError: it is not.
+            NotAcceptedError: nor has a worker taken the request, though it should have by now.
+        """
+        try:
+            return poller.wait(looking_now(pending, pending.attempt))
+        except ResultTimeoutError:
+            accepted_in = pending.until_accepted_by()
+            if accepted_in is None or accepted_in > 0:
+                raise
+
+        def taken(_: WorkflowEvent) -> None:
+            raise _TakenError
+
+        listened = due_in(pending, _LISTEN_SECONDS).model_copy(update={"heartbeat_timeout": None})
+        try:
+            with self.hook.client() as client:
+                return client.wait(listened, on_progress=taken)
+        except _TakenError:
+            raise ResultTimeoutError(pending) from None
+        except NotAcceptedError as error:
+            raise NotAcceptedError(pending, group=error.group, unheard=error.unheard) from error
 
     def execute_complete(self, context: Context, event: Handover) -> dict[str, Any]:  # noqa: ARG002
         """Go on with what the trigger hands over."""
@@ -178,6 +214,10 @@ class WorkflowResultSensor(BaseSensorOperator):
     def _started(self, context: Context) -> datetime:
         first: datetime | None = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
         return first or datetime.now(tz=UTC)
+
+
+class _TakenError(Exception):
+    """A worker has let itself be heard, and so has taken the request."""
 
 
 def _timed_out(pending: PendingRequest, error: ResultTimeoutError) -> AirflowSensorTimeout:
