@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from airflow_integration import options
 from airflow_integration.connection import DEFAULT_CONN_ID
 from airflow_integration.deferral import defer_until_result
+from airflow_integration.failing import told_to_airflow
 from airflow_integration.handover import pending_of, take_over
 from airflow_integration.identity import identity_of
 from airflow_integration.links import WorkflowRunLink
@@ -73,7 +74,7 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
             ``subject``, ``body``, ``options`` and ``params``, which the question says.
 
     Raises:
-        WorkflowTaskError, WorkflowTaskFailError, ResultTimeoutError: as the operator does.
+        WorkflowTaskError, WorkflowTaskFailError, WorkflowRequestFailError, ResultTimeoutError: as the operator does.
         AirflowFailException: nobody has answered within ``response_timeout``; or the run stands at a breakpoint, which asks
             nothing.
     """
@@ -115,6 +116,7 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
         if self.timeout <= 0:
             raise ValueError(f"timeout must be above 0 seconds, not {self.timeout:g}")
 
+    @told_to_airflow()
     def execute(self, context: Context) -> Any:
         """Show the run's question; or return the value at once, where the run has not stopped at one."""
         stopped = Interruption.of(self.interrupted)
@@ -124,6 +126,7 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
             return self._go_on(context, stopped, self._standing(context, stopped))
         return self._show(context, stopped)
 
+    @told_to_airflow()
     def execute_complete(  # type: ignore[override]  # what it shows is not known before it runs
         self, context: Context, event: dict[str, Any], interrupted: dict[str, Any]
     ) -> Any:
@@ -157,6 +160,7 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
             )
         return self._go_on(context, stopped, result)
 
+    @told_to_airflow()
     def execute_resumed(self, context: Context, event: Handover, interrupted: dict[str, Any]) -> Any:
         """Go on with what the trigger hands over of the run that has the answer."""
         self.run_link = self.hook.run_url(pending_of(event))

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTime
 from airflow_integration import options
 from airflow_integration.connection import DEFAULT_CONN_ID
 from airflow_integration.deferral import defer_until_result
+from airflow_integration.failing import told_to_airflow
 from airflow_integration.handover import pending_of, take_over
 from airflow_integration.hook import WorkflowEventsHook
 from airflow_integration.links import WorkflowRunLink
@@ -60,7 +61,7 @@ class WorkflowResultSensor(BaseSensorOperator):
     Raises:
         WorkflowTaskError, WorkflowTaskFailError: as :class:`~airflow_integration.operator.WorkflowOperator` does.
         AirflowSensorTimeout: no result in time; the message names id, topic and cursor.
-        NotAcceptedError, WorkerSilentError: as the operator does.
+        NotAcceptedError, WorkerSilentError, TransportError, WorkflowRequestFailError: as the operator does.
     """
 
     template_fields: Sequence[str] = ("pending", "correlation_id", "workflow_id")
@@ -107,6 +108,7 @@ class WorkflowResultSensor(BaseSensorOperator):
         """The hook on ``workflow_events_conn_id``."""
         return WorkflowEventsHook(self.workflow_events_conn_id)
 
+    @told_to_airflow()
     def execute(self, context: Context) -> Any:
         """Wait here or in the triggerer."""
         if not self.deferrable:
@@ -133,6 +135,7 @@ class WorkflowResultSensor(BaseSensorOperator):
             again.reschedule_date = max(again.reschedule_date, soonest)
             raise
 
+    @told_to_airflow()
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """Wait for the result to the end (``poke``), or look whether it is there (``reschedule``)."""
         with self._poller() as poller:
@@ -173,6 +176,7 @@ class WorkflowResultSensor(BaseSensorOperator):
         except NotAcceptedError as error:
             raise NotAcceptedError(pending, group=error.group, unheard=error.unheard) from error
 
+    @told_to_airflow()
     def execute_complete(self, context: Context, event: Handover) -> dict[str, Any]:  # noqa: ARG002
         """Go on with what the trigger hands over."""
         self.run_link = self.hook.run_url(pending_of(event))
