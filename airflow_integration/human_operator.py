@@ -149,7 +149,8 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
         with self.hook.client() as client:
             pending = self._resume(client, context, stopped, answers, *answers)
             self._asked = [pending]
-            result = self._wait_here(client, pending)
+            with self._stopping_when_unwanted(context):
+                result = self._wait_here(client, pending)
         if result is None:
             self._asked = ()
             defer_until_result(

@@ -168,7 +168,8 @@ class WorkflowOperator(GatheringTask, BaseOperator):
             pending = going_on_from(earlier, self._ask(client, self.data, identity))
             self._asked = [pending]
             remember(context, pending)
-            result = self._wait_here(client, pending)
+            with self._stopping_when_unwanted(context):
+                result = self._wait_here(client, pending)
         if result is None:
             self._asked = ()  # from here on it is the trigger that is told of a kill
             defer_until_result(

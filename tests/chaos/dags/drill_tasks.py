@@ -8,9 +8,13 @@ from airflow.sdk import DAG, Param, task
 
 from airflow_integration import WorkflowOperator
 
-NUMBERS = Param([], type="array")
 AT_ONCE = 4
 """Tasks that hold a worker slot at the same time; each is a process that waits."""
+
+
+def numbers() -> Param:
+    """A parameter; each needs one of its own, for Airflow keeps the run's value in it."""
+    return Param([], type="array")
 
 
 @task
@@ -18,7 +22,7 @@ def plan(what: str, params: dict[str, Any] | None = None) -> list[dict[str, Any]
     return [{"n": n} for n in (params or {})[what]]
 
 
-with DAG("drill_cancel", schedule=None, catchup=False, params={"deferred": NUMBERS, "here": NUMBERS}):
+with DAG("drill_cancel", schedule=None, catchup=False, params={"deferred": numbers(), "here": numbers()}):
     WorkflowOperator.partial(
         task_id="deferred", workflow_id="stopping", timeout=1200, deferrable=True, inline_wait=0
     ).expand(data=plan.override(task_id="plan_deferred")("deferred"))
