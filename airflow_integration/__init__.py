@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_integration.decorator import task, workflow_task
+    from airflow_integration.failing import WorkflowRequestFailError
     from airflow_integration.gather_trigger import WorkflowGatherTrigger
     from airflow_integration.hook import WorkflowEventsHook
     from airflow_integration.human_operator import WorkflowHumanOperator
@@ -25,6 +26,7 @@ __all__ = [
     "WorkflowGatherTrigger",
     "WorkflowHumanOperator",
     "WorkflowOperator",
+    "WorkflowRequestFailError",
     "WorkflowResultPoller",
     "WorkflowResultSensor",
     "WorkflowResultTrigger",
@@ -40,6 +42,7 @@ _HOME = {
     "WorkflowGatherTrigger": "gather_trigger",
     "WorkflowHumanOperator": "human_operator",
     "WorkflowOperator": "operator",
+    "WorkflowRequestFailError": "failing",
     "WorkflowResultPoller": "poller",
     "WorkflowResultSensor": "sensor",
     "WorkflowResultTrigger": "trigger",

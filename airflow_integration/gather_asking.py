@@ -57,7 +57,8 @@ class GatheringTask(RequestingTask):
         with self.hook.client() as client:
             requests = self._ask_many(client, data, context)
             self._asked = requests
-            gathered = self._gather_here(client, requests)
+            with self._stopping_when_unwanted(context):
+                gathered = self._gather_here(client, requests)
         if gathered is None:
             self._asked = ()  # from here on it is the trigger that is told of a kill
             defer_until_gathered(

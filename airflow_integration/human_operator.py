@@ -1,8 +1,8 @@
-"""The operator that lets a human answer the question at which a run has stopped."""
+"""The operator that lets a human answer the questions at which a run has stopped."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -16,11 +16,12 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from airflow_integration import options
 from airflow_integration.connection import DEFAULT_CONN_ID
 from airflow_integration.deferral import defer_until_result
+from airflow_integration.failing import told_to_airflow
 from airflow_integration.handover import pending_of, take_over
 from airflow_integration.identity import identity_of
 from airflow_integration.links import WorkflowRunLink
 from airflow_integration.outcome import value_of
-from airflow_integration.questions import ANSWER, Interruption, Question, answer_in, interruption_of
+from airflow_integration.questions import Form, Interruption, Question, answers_in, interruption_of
 from airflow_integration.requesting import RequestingTask, seconds_of
 from workflow_events.errors import ResultTimeoutError
 from workflow_events.events import EventType, ResultStatus
@@ -44,7 +45,7 @@ _PARKED: tuple[type[BaseException], ...] = (
 
 
 class WorkflowHumanOperator(RequestingTask, HITLOperator):
-    """Shows a human the question at which a workflow's run has stopped, and goes on with the answer.
+    """Shows a human the questions at which a workflow's run has stopped, and goes on with the answers.
 
     The question appears on Airflow's page of required actions, by Airflow's own human-in-the-loop operator.
 
@@ -56,6 +57,9 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
     Its value is the run's result; where the run did not stop, that is what it was given. The answer goes to the same LangGraph
     thread as a request of its own, by the question's id, so one that comes twice changes nothing. One that does not fit the
     question's options or schema is refused, and the task waits on; so it does where the *workflow* asks the same again.
+
+    A run may stop at several questions at once, in branches that run side by side. They are asked in one form and answered
+    together, each by its own id.
 
     Airflow keeps one text for each task instance, through its retries. So another question takes another task: with
     ``on_interrupt="return"`` it is this one's value, for the next ``WorkflowHumanOperator``.
@@ -73,7 +77,7 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
             ``subject``, ``body``, ``options`` and ``params``, which the question says.
 
     Raises:
-        WorkflowTaskError, WorkflowTaskFailError, ResultTimeoutError: as the operator does.
+        WorkflowTaskError, WorkflowTaskFailError, WorkflowRequestFailError, ResultTimeoutError: as the operator does.
         AirflowFailException: nobody has answered within ``response_timeout``; or the run stands at a breakpoint, which asks
             nothing.
     """
@@ -115,6 +119,7 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
         if self.timeout <= 0:
             raise ValueError(f"timeout must be above 0 seconds, not {self.timeout:g}")
 
+    @told_to_airflow()
     def execute(self, context: Context) -> Any:
         """Show the run's question; or return the value at once, where the run has not stopped at one."""
         stopped = Interruption.of(self.interrupted)
@@ -124,26 +129,28 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
             return self._go_on(context, stopped, self._standing(context, stopped))
         return self._show(context, stopped)
 
+    @told_to_airflow()
     def execute_complete(  # type: ignore[override]  # what it shows is not known before it runs
         self, context: Context, event: dict[str, Any], interrupted: dict[str, Any]
     ) -> Any:
         """Go on with the human's answer."""
-        stopped, question = _question_in(interrupted)
-        self._set_form(question)
+        stopped, questions = _questions_in(interrupted)
+        form = self._set_form(questions)
         if event.get("error_type") == "validation":  # before Airflow 3.3 it is its trigger that looks
             return self._refuse(context, stopped, event["error"])
         try:
             given = super().execute_complete(context, event)
-            answer = answer_in(question, given["chosen_options"], given["params_input"])
+            answers = answers_in(questions, given["chosen_options"], given["params_input"])
         except HITLTimeoutError as error:
-            raise AirflowFailException(f"Nobody has answered {question.subject!r} in time: {error}") from error
+            raise AirflowFailException(f"Nobody has answered {form.subject!r} in time: {error}") from error
         except ValueError as error:
             return self._refuse(context, stopped, error)
         self.log.info("Answered by %s; going on with thread %s.", given["responded_by_user"], stopped.thread_id)
         with self.hook.client() as client:
-            pending = self._resume(client, context, stopped, {question.id: answer}, question.id)
+            pending = self._resume(client, context, stopped, answers, *answers)
             self._asked = [pending]
-            result = self._wait_here(client, pending)
+            with self._stopping_when_unwanted(context):
+                result = self._wait_here(client, pending)
         if result is None:
             self._asked = ()
             defer_until_result(
@@ -157,6 +164,7 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
             )
         return self._go_on(context, stopped, result)
 
+    @told_to_airflow()
     def execute_resumed(self, context: Context, event: Handover, interrupted: dict[str, Any]) -> Any:
         """Go on with what the trigger hands over of the run that has the answer."""
         self.run_link = self.hook.run_url(pending_of(event))
@@ -165,10 +173,10 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
         except ResultTimeoutError as error:
             self._timed_out([error.pending])
             raise
-        return self._go_on(context, _question_in(interrupted)[0], result)
+        return self._go_on(context, _questions_in(interrupted)[0], result)
 
     def _go_on(self, context: Context, stopped: Interruption, result: WorkflowResultEvent) -> Any:
-        """The run's result, or its next question."""
+        """The run's result, or its next questions."""
         if result.status is not ResultStatus.INTERRUPTED:
             return value_of(self.hook.with_payload(result))
         again = _stopped_again(result, stopped)
@@ -187,13 +195,13 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
         Raises:
             TaskAwaitingInput, TaskDeferred: one of the two, by Airflow's version.
         """
-        question = stopped.question
-        if question is None:
+        questions = stopped.questions
+        if not questions:
             raise AirflowFailException(
                 f"The run on thread {stopped.thread_id} stands at a breakpoint ({stopped.interrupts}), which asks nothing that "
                 "a human could answer; use interrupt() in the graph."
             )
-        self._set_form(question)
+        self._set_form(questions)
         try:
             super().execute(context)
         except _PARKED as parked:
@@ -202,14 +210,16 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
             raise
         raise AssertionError("Airflow's operator waits for an answer")
 
-    def _set_form(self, question: Question) -> None:
+    def _set_form(self, questions: Sequence[Question]) -> Form:
         """Have Airflow's operator ask this, and judge answers by it."""
-        self.subject, self.body = question.subject, question.body
-        self.options, self.multiple = question.options, question.multiple
-        schema = dict(question.schema or {})
+        form = Form.of(questions)
+        self.subject, self.body = form.subject, form.body
+        self.options, self.multiple = form.options, form.multiple
         # None stands for an empty field: Airflow cannot send a form whose field has no value at all.
-        fields = {ANSWER: Param(schema.pop("default", None), **schema)} if question.schema is not None else {}
-        self.params = ParamsDict(fields)
+        self.params = ParamsDict(
+            {name: Param(**{"default": None, **schema}) for name, schema in form.fields.items()},
+        )
+        return form
 
     def _standing(self, context: Context, stopped: Interruption) -> WorkflowResultEvent:
         """Where the run stands now."""
@@ -242,12 +252,12 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
         return pending
 
 
-def _question_in(interrupted: dict[str, Any]) -> tuple[Interruption, Question]:
+def _questions_in(interrupted: dict[str, Any]) -> tuple[Interruption, list[Question]]:
     stopped = Interruption.of(interrupted)
-    question = stopped.question if stopped else None
-    if stopped is None or question is None:
+    questions = stopped.questions if stopped else []
+    if stopped is None or not questions:
         raise AssertionError("only what has a question is shown")
-    return stopped, question
+    return stopped, questions
 
 
 def _stopped_again(result: WorkflowResultEvent, before: Interruption) -> Interruption:
@@ -257,9 +267,7 @@ def _stopped_again(result: WorkflowResultEvent, before: Interruption) -> Interru
     return again
 
 
-def _form_of(stopped: Interruption) -> tuple[object, ...] | None:
-    """What Airflow's page shows of the question; it stays the same for the whole of a task instance's life."""
-    question = stopped.question
-    if question is None:
-        return None
-    return (question.subject, question.body, question.options, question.multiple, question.schema)
+def _form_of(stopped: Interruption) -> Form | None:
+    """What Airflow's page shows of the questions; it stays the same for the whole of a task instance's life."""
+    questions = stopped.questions
+    return Form.of(questions) if questions else None

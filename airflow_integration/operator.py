@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import TaskDeferralTimeout
 from airflow_integration import options
 from airflow_integration.connection import DEFAULT_CONN_ID
 from airflow_integration.deferral import defer_until_result
+from airflow_integration.failing import told_to_airflow
 from airflow_integration.gather_asking import GatheringTask, each_of
 from airflow_integration.gather_handover import take_over_gathered
 from airflow_integration.handover import pending_of, take_over
@@ -93,6 +94,9 @@ class WorkflowOperator(GatheringTask, BaseOperator):
             ``GatherTimeoutError``, which also names the missing and has the results that came.
         NotAcceptedError: no worker took the request within ``accepted_timeout``.
         WorkerSilentError: the worker that took it has been silent for ``heartbeat_timeout``.
+        TransportError: the broker cannot be reached, or does not confirm, and a retry may help.
+        WorkflowRequestFailError: it refuses, or the topic is missing, or the data too large: a retry would not help (an
+            ``AirflowFailException``).
     """
 
     template_fields: Sequence[str] = ("workflow_id", "data", "graph", "thread_id", "metadata")
@@ -149,6 +153,7 @@ class WorkflowOperator(GatheringTask, BaseOperator):
         if on_interrupt not in ("fail", "return"):
             raise ValueError(f"on_interrupt is 'fail' or 'return', not {on_interrupt!r}")
 
+    @told_to_airflow()
     def execute(self, context: Context) -> Any:
         """Ask, and wait here or in the triggerer."""
         if not isinstance(self.data, Mapping):
@@ -163,7 +168,8 @@ class WorkflowOperator(GatheringTask, BaseOperator):
             pending = going_on_from(earlier, self._ask(client, self.data, identity))
             self._asked = [pending]
             remember(context, pending)
-            result = self._wait_here(client, pending)
+            with self._stopping_when_unwanted(context):
+                result = self._wait_here(client, pending)
         if result is None:
             self._asked = ()  # from here on it is the trigger that is told of a kill
             defer_until_result(
@@ -176,6 +182,7 @@ class WorkflowOperator(GatheringTask, BaseOperator):
             )
         return self._value_of(result)
 
+    @told_to_airflow()
     def execute_complete(self, context: Context, event: Handover) -> dict[str, Any]:  # noqa: ARG002
         """Go on with what the trigger of one request hands over."""
         self.run_link = self.hook.run_url(pending_of(event))
@@ -187,6 +194,7 @@ class WorkflowOperator(GatheringTask, BaseOperator):
         self.log.info("The result of request %s is %s.", result.correlation_id, result.status.value)
         return self._value_of(result)
 
+    @told_to_airflow()
     def execute_gathered(self, context: Context, event: GatherHandover) -> list[dict[str, Any] | None]:  # noqa: ARG002
         """Go on with what the trigger of many requests hands over."""
         gathered = take_over_gathered(event, self.hook.read_results)

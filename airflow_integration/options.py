@@ -13,17 +13,20 @@ from airflow_integration.provider import CONFIG_SECTION
 __all__ = [
     "DEFAULT_INLINE_RESULT_LIMIT",
     "DEFAULT_INLINE_WAIT",
+    "DEFAULT_KILL_WATCH_INTERVAL",
     "DEFAULT_SETTLE_MARGIN",
     "default_deferrable",
     "heartbeat_interval",
     "inline_result_limit",
     "inline_wait",
+    "kill_watch_interval",
     "run_url",
     "settle_margin",
 ]
 
 DEFAULT_INLINE_WAIT = 2.0
 DEFAULT_SETTLE_MARGIN = 5.0
+DEFAULT_KILL_WATCH_INTERVAL = 1.0
 DEFAULT_INLINE_RESULT_LIMIT = 16_384
 
 
@@ -45,6 +48,11 @@ def inline_wait() -> float:
 def settle_margin() -> float:
     """Seconds beyond the supervisor's notice of an exit for which a trigger keeps an early result."""
     return max(0.0, float(conf.getfloat(CONFIG_SECTION, "settle_margin", fallback=DEFAULT_SETTLE_MARGIN)))
+
+
+def kill_watch_interval() -> float:
+    """Seconds between two looks whether a task that waits is still to run; 0: Airflow's own looks will do."""
+    return max(0.0, float(conf.getfloat(CONFIG_SECTION, "kill_watch_interval", fallback=DEFAULT_KILL_WATCH_INTERVAL)))
 
 
 def inline_result_limit() -> int:

@@ -109,6 +109,18 @@ def _configuration() -> dict[str, Any]:
                 "example": "15",
                 "default": "5.0",
             },
+            "kill_watch_interval": {
+                "description": (
+                    "Seconds between two looks whether a user has marked or cleared a task that waits, so that its run stops "
+                    "soon. A task in its worker slot asks Airflow's API, which is sooner than its supervisor hears of it "
+                    "([workers] min_heartbeat_interval); while tasks are deferred, the triggerer is made to look twice in "
+                    "this time. 0 leaves it to Airflow."
+                ),
+                "version_added": None,
+                "type": "float",
+                "example": "0",
+                "default": "1.0",
+            },
             "inline_result_limit": {
                 "description": (
                     "Bytes up to which a result travels in the trigger's event, which Airflow writes to its database "

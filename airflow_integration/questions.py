@@ -12,7 +12,10 @@ the same with ``"multiple": true``               ... of which several may be cho
 anything else                                    the value as JSON, and a field              what is typed in
 ===============================================  ==========================================  =====================
 
-``"body"`` (Markdown) may stand beside ``"question"``. Pure: no Airflow, no Kafka client.
+``"body"`` (Markdown) may stand beside ``"question"``. A run may stop at several questions at once, in branches that run side by
+side. They are asked in one form, with a field for each; what would be a button alone is then a field with these choices.
+
+Pure: no Airflow, no Kafka client.
 """
 
 from __future__ import annotations
@@ -24,16 +27,16 @@ from typing import TYPE_CHECKING, Any
 from workflow_events.errors import InvalidEventError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from workflow_events.events import WorkflowResultEvent
 
-__all__ = ["ANSWER", "INTERRUPTION", "Interruption", "Question", "answer_in", "interruption_of"]
+__all__ = ["ANSWER", "INTERRUPTION", "Form", "Interruption", "Question", "answers_in", "interruption_of"]
 
 INTERRUPTION = "workflow_interrupted"
 """The key by which a task's value tells that its run has stopped at a question."""
 ANSWER = "answer"
-"""The name of the field on Airflow's page."""
+"""The name of the field on Airflow's page; of several, followed by ``_1``, ``_2`` and so on."""
 _SEND = "Send"
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 _NO_QUESTION = "The workflow waits for an answer"
@@ -76,6 +79,39 @@ class Question:
         return cls(
             name, value["question"], [_SEND], body, schema=dict(schema) if isinstance(schema, dict) else dict(_TEXT)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What Airflow's page shows of one question, or of several.
+
+    Attributes:
+        fields: the JSON schema of each field, by its name.
+    """
+
+    subject: str
+    body: str | None
+    options: list[str]
+    multiple: bool
+    fields: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of(cls, questions: Sequence[Question]) -> Form:
+        """The form of at least one question."""
+        if len(questions) == 1:
+            (one,) = questions
+            fields = {} if one.schema is None else {ANSWER: dict(one.schema)}
+            return cls(one.subject, one.body, one.options, one.multiple, fields)
+        said = [
+            f"**{number}. {one.subject}**" + (f"\n\n{one.body}" if one.body else "")
+            for number, one in enumerate(questions, start=1)
+        ]
+        fields = {
+            _field(number): {"title": f"{number}. {one.subject}", **_schema_of(one)}
+            for number, one in enumerate(questions, start=1)
+        }
+        subject = f"The workflow asks {len(questions)} questions"
+        return cls(subject, "\n\n".join(said), [_SEND], multiple=False, fields=fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +165,9 @@ class Interruption:
         }
 
     @property
-    def question(self) -> Question | None:
-        """The first of the questions; None where the run stands at a breakpoint, which asks nothing."""
-        return next((Question.of(one) for one in self.interrupts if one.get("id")), None)
+    def questions(self) -> list[Question]:
+        """The open questions; none where the run stands at breakpoints alone, which ask nothing."""
+        return [Question.of(one) for one in self.interrupts if one.get("id")]
 
 
 def interruption_of(result: WorkflowResultEvent, graph: str | None, root: str | None = None) -> dict[str, Any]:
@@ -150,12 +186,21 @@ def interruption_of(result: WorkflowResultEvent, graph: str | None, root: str | 
     ).to_value()
 
 
-def answer_in(question: Question, chosen: list[str], fields: Mapping[str, Any]) -> Any:
-    """The human's answer to a question, from what Airflow's page gives.
+def answers_in(questions: Sequence[Question], chosen: list[str], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The human's answers by the questions' ids, from what Airflow's page gives of their form.
 
     Raises:
-        ValueError: there is none.
+        ValueError: one is missing.
     """
+    if len(questions) == 1:
+        return {questions[0].id: _answer_in(questions[0], chosen, fields)}
+    missing = [_field(number) for number in range(1, len(questions) + 1) if _field(number) not in fields]
+    if missing:
+        raise ValueError(f"these fields were not filled in: {', '.join(missing)}")
+    return {one.id: fields[_field(number)] for number, one in enumerate(questions, start=1)}
+
+
+def _answer_in(question: Question, chosen: list[str], fields: Mapping[str, Any]) -> Any:
     if question.schema is None:
         if not chosen:
             raise ValueError("no option was chosen")
@@ -163,6 +208,21 @@ def answer_in(question: Question, chosen: list[str], fields: Mapping[str, Any]) 
     if ANSWER not in fields:
         raise ValueError(f"the field {ANSWER!r} was not filled in")
     return fields[ANSWER]
+
+
+def _field(number: int) -> str:
+    return f"{ANSWER}_{number}"
+
+
+def _schema_of(question: Question) -> dict[str, Any]:
+    """Of the field that takes a question's answer, where it is not alone on the page."""
+    if question.schema is not None:
+        return dict(question.schema)
+    if question.multiple:
+        # The page shows an array with examples as a choice of several.
+        items = {"type": "string", "enum": question.options}
+        return {"type": "array", "items": items, "minItems": 1, "uniqueItems": True, "examples": question.options}
+    return {"type": "string", "enum": question.options}
 
 
 def _as_json(value: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
@@ -11,11 +13,14 @@ from airflow_integration.cancelling import cancel
 from airflow_integration.hook import WorkflowEventsHook
 from airflow_integration.identity import identity_of
 from airflow_integration.narration import Narrator
+from airflow_integration.slot_watch import SlotWatch, own_state
 from workflow_events.errors import NotAcceptedError, ResultTimeoutError, WorkerSilentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from uuid import UUID
+
+    from airflow.sdk import Context
 
     from workflow_events.client import WorkflowClient
     from workflow_events.events import WorkflowEvent, WorkflowResultEvent
@@ -26,6 +31,9 @@ __all__ = ["KILLED", "RequestingTask", "due_in", "nobody_reported", "seconds_of"
 KILLED = "the Airflow task was killed"
 """The reason that a cancelled run's result gives."""
 TIMED_OUT = "the Airflow task's deadline has passed"
+_KILL_SECONDS = 5.0
+"""What a supervisor may take, beyond its heartbeat's interval, to kill a task that is no longer to run."""
+_LOOK_SECONDS = 0.1
 
 
 class RequestingTask:
@@ -52,6 +60,7 @@ class RequestingTask:
     run_link: str
     log: Any
     _asked: Sequence[PendingRequest] = ()
+    _killed: bool = False
 
     @cached_property
     def hook(self) -> WorkflowEventsHook:
@@ -60,8 +69,34 @@ class RequestingTask:
 
     def on_kill(self) -> None:
         """Stop the runs that this task waits for in its worker slot. Airflow calls it in a signal's handler."""
+        self._killed = True
+        self._stop_asked()
+
+    def _stop_asked(self) -> None:
         asked, self._asked = self._asked, ()
         cancel(self.hook.settings, asked, KILLED)
+
+    @contextmanager
+    def _stopping_when_unwanted(self, context: Context) -> Iterator[None]:
+        """While the block waits, the runs are stopped as soon as a user has marked or cleared the task.
+
+        The end of the task is left to Airflow, which kills it with its supervisor's next heartbeat.
+        """
+        interval = options.kill_watch_interval()
+        look = own_state(context) if interval else None
+        if look is None:
+            yield
+            return
+        watch = SlotWatch(look, self._stop_asked, interval)
+        try:
+            with watch:
+                yield
+        finally:
+            if watch.unwanted:
+                # No lock is waited for: the signal's handler runs in this very thread.
+                patience = time.monotonic() + options.heartbeat_interval() + _KILL_SECONDS
+                while not self._killed and time.monotonic() < patience:
+                    time.sleep(_LOOK_SECONDS)
 
     def _timed_out(self, requests: Sequence[PendingRequest]) -> None:
         """Stop the runs of requests whose deadline has passed, if that is wanted."""

@@ -13,12 +13,13 @@ from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTime
 from airflow_integration import options
 from airflow_integration.connection import DEFAULT_CONN_ID
 from airflow_integration.deferral import defer_until_result
+from airflow_integration.failing import told_to_airflow
 from airflow_integration.handover import pending_of, take_over
 from airflow_integration.hook import WorkflowEventsHook
 from airflow_integration.links import WorkflowRunLink
 from airflow_integration.outcome import value_of
 from airflow_integration.poller import WorkflowResultPoller
-from airflow_integration.requesting import seconds_of
+from airflow_integration.requesting import due_in, seconds_of
 from airflow_integration.retries import looking_now
 from workflow_events.errors import InvalidEventError, NotAcceptedError, ResultTimeoutError, WorkerSilentError
 from workflow_events.pending import PendingRequest
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, Context, XComArg
 
     from airflow_integration.handover import Handover
+    from workflow_events.events import WorkflowEvent, WorkflowResultEvent
 
 __all__ = ["WorkflowResultSensor"]
+
+_LISTEN_SECONDS = 10.0
+"""What a look in mode ``reschedule`` may take to read what was told of a run; it ends with the first word of a worker."""
 
 
 class WorkflowResultSensor(BaseSensorOperator):
@@ -42,8 +47,9 @@ class WorkflowResultSensor(BaseSensorOperator):
         workflow_id: for error messages, beside ``correlation_id``. Templated.
         topic: the topic of the result, beside ``correlation_id``; the settings' where None.
         accepted_timeout: seconds from the sensor's start, or a timedelta, within which a worker must have taken the request;
-            None: what the pending request says, if it says any. Not in mode ``reschedule``.
-        heartbeat_timeout: seconds, or a timedelta, for which the worker that has taken it may be silent; likewise.
+            None: what the pending request says, if it says any. In mode ``reschedule`` it is noticed by the first look after it.
+        heartbeat_timeout: seconds, or a timedelta, for which the worker that has taken it may be silent; None: what the pending
+            request says, if it says any. Not in mode ``reschedule``: who looks now and then hears no silence in between.
         deferrable: whether to wait in the triggerer; ``[operators] default_deferrable`` where None. Otherwise ``mode``
             decides: ``poke`` waits in the worker slot, without sleeping between looks; ``reschedule`` looks every
             ``poke_interval`` seconds, or as often as Airflow can start a task anew (10 s by default).
@@ -55,7 +61,7 @@ class WorkflowResultSensor(BaseSensorOperator):
     Raises:
         WorkflowTaskError, WorkflowTaskFailError: as :class:`~airflow_integration.operator.WorkflowOperator` does.
         AirflowSensorTimeout: no result in time; the message names id, topic and cursor.
-        NotAcceptedError, WorkerSilentError: as the operator does.
+        NotAcceptedError, WorkerSilentError, TransportError, WorkflowRequestFailError: as the operator does.
     """
 
     template_fields: Sequence[str] = ("pending", "correlation_id", "workflow_id")
@@ -91,12 +97,18 @@ class WorkflowResultSensor(BaseSensorOperator):
         self._request: PendingRequest | None = None
         if (pending is None) == (correlation_id is None):
             raise ValueError("WorkflowResultSensor needs either pending or correlation_id")
+        if self.heartbeat_timeout is not None and self.reschedule and not self.deferrable:
+            raise ValueError(
+                "heartbeat_timeout needs a sensor that listens all the time; mode='reschedule' looks now and then. "
+                "Take deferrable=True, which holds no worker slot either, or mode='poke'."
+            )
 
     @cached_property
     def hook(self) -> WorkflowEventsHook:
         """The hook on ``workflow_events_conn_id``."""
         return WorkflowEventsHook(self.workflow_events_conn_id)
 
+    @told_to_airflow()
     def execute(self, context: Context) -> Any:
         """Wait here or in the triggerer."""
         if not self.deferrable:
@@ -123,12 +135,13 @@ class WorkflowResultSensor(BaseSensorOperator):
             again.reschedule_date = max(again.reschedule_date, soonest)
             raise
 
+    @told_to_airflow()
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """Wait for the result to the end (``poke``), or look whether it is there (``reschedule``)."""
         with self._poller() as poller:
             pending = self._pending(poller, context)
             try:
-                result = poller.wait(looking_now(pending, pending.attempt) if self.reschedule else pending)
+                result = self._look(poller, pending) if self.reschedule else poller.wait(pending)
             except (NotAcceptedError, WorkerSilentError):
                 raise
             except ResultTimeoutError as error:
@@ -137,6 +150,33 @@ class WorkflowResultSensor(BaseSensorOperator):
                 raise _timed_out(pending, error) from error
         return PokeReturnValue(is_done=True, xcom_value=value_of(result))
 
+    def _look(self, poller: WorkflowResultPoller, pending: PendingRequest) -> WorkflowResultEvent:
+        """The result, if it is there.
+
+        Raises:
+            ResultTimeoutError: it is not.
+            NotAcceptedError: nor has a worker taken the request, though it should have by now.
+        """
+        try:
+            return poller.wait(looking_now(pending, pending.attempt))
+        except ResultTimeoutError:
+            accepted_in = pending.until_accepted_by()
+            if accepted_in is None or accepted_in > 0:
+                raise
+
+        def taken(_: WorkflowEvent) -> None:
+            raise _TakenError
+
+        listened = due_in(pending, _LISTEN_SECONDS).model_copy(update={"heartbeat_timeout": None})
+        try:
+            with self.hook.client() as client:
+                return client.wait(listened, on_progress=taken)
+        except _TakenError:
+            raise ResultTimeoutError(pending) from None
+        except NotAcceptedError as error:
+            raise NotAcceptedError(pending, group=error.group, unheard=error.unheard) from error
+
+    @told_to_airflow()
     def execute_complete(self, context: Context, event: Handover) -> dict[str, Any]:  # noqa: ARG002
         """Go on with what the trigger hands over."""
         self.run_link = self.hook.run_url(pending_of(event))
@@ -178,6 +218,10 @@ class WorkflowResultSensor(BaseSensorOperator):
     def _started(self, context: Context) -> datetime:
         first: datetime | None = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
         return first or datetime.now(tz=UTC)
+
+
+class _TakenError(Exception):
+    """A worker has let itself be heard, and so has taken the request."""
 
 
 def _timed_out(pending: PendingRequest, error: ResultTimeoutError) -> AirflowSensorTimeout:

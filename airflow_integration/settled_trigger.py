@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
+from airflow_integration import options
 from airflow_integration.cancelling import cancel_from_loop
+from airflow_integration.prompting import prompted
 from airflow_integration.requesting import KILLED
 from airflow_integration.settling import Settling, TaskProcess
 
@@ -48,7 +50,12 @@ class SettledTrigger(BaseTrigger):
     Args:
         workflow_events_conn_id: the Airflow connection.
         settle: the task that deferred; None: fire at once.
+
+    Attributes:
+        cancel_on_kill: whether a kill stops runs.
     """
+
+    cancel_on_kill = True
 
     def __init__(self, workflow_events_conn_id: str, settle: SettleOptions | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's triggers are untyped
@@ -61,7 +68,7 @@ class SettledTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event with the outcome."""
-        async with asyncio.TaskGroup() as tasks:
+        async with prompted(self._prompting()), asyncio.TaskGroup() as tasks:
             tasks.create_task(self._settled(), name="settling")
             waiting = tasks.create_task(self.outcome(), name="waiting")
             await waiting
@@ -85,6 +92,12 @@ class SettledTrigger(BaseTrigger):
         if requests:
             settings, _ = await self.prepared()
             await cancel_from_loop(settings, requests, KILLED)
+
+    def _prompting(self) -> float:
+        """Seconds between two words to the triggerer, so that it tells sooner of a kill; 0 where there is none to tell."""
+        if not self.cancel_on_kill or self.settle is None or TaskProcess(**self.settle["process"]).is_this_one:
+            return 0.0
+        return options.kill_watch_interval() / 2
 
     async def prepared(self) -> tuple[KafkaSettings, type[ReplyReader]]:
         """The settings and the reader, had in a thread: Airflow's connections are asked for, and a Kafka client is imported.

@@ -12,9 +12,8 @@ from rich.table import Table
 
 from tests.chaos.session import Outcome
 
-__all__ = ["in_documentation", "ledger_table", "schedule_table", "write_json"]
+__all__ = ["between", "in_documentation", "ledger_table", "schedule_table", "write_json"]
 
-_BLOCK = re.compile(r"(<!-- chaos -->\n).*?(<!-- end of chaos -->)", flags=re.DOTALL)
 _SUMS = {
     "asked": "requests",
     "right": "right",
@@ -67,8 +66,13 @@ def in_documentation(page: str, sessions: Sequence[dict[str, Any]]) -> str:
             f"| {came['began']:.1f} | {came['ended']:.1f} | {came['kind']} | {came['what']} |"
             for came in one["schedule"]
         ]
-    text = "\n".join(lines)
-    return _BLOCK.sub(lambda block: f"{block[1]}\n{text}\n\n{block[2]}", page)
+    return between(page, "chaos", "\n".join(lines))
+
+
+def between(page: str, name: str, text: str) -> str:
+    """The page with ``text`` in place of what stands between ``<!-- name -->`` and ``<!-- end of name -->``."""
+    block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", flags=re.DOTALL)
+    return block.sub(lambda found: f"{found[1]}\n{text}\n\n{found[2]}", page)
 
 
 def _row(session: dict[str, Any]) -> list[str]:

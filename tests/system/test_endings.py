@@ -2,51 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.conftest import HERE
 from tests.system.runs import log_of, succeeded
-from workflow_events.testing.processes import ServerProcess
 
 if TYPE_CHECKING:
-    from workflow_events.settings import KafkaSettings
     from workflow_events.testing.airflow import AirflowStack
+    from workflow_events.testing.processes import ServerProcess
 
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture
-def worker(system_settings: KafkaSettings, tmp_path: Path) -> Iterator[ServerProcess]:
-    """A worker whose checkpoints outlive it."""
-    program = Path(sys.executable).with_name("workflow-worker")
-    environment = {
-        **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": system_settings.bootstrap_servers,
-        "KAFKA_WORKFLOW_EVENTS_TOPIC": system_settings.workflow_events_topic,
-        "KAFKA_WORKFLOW_RESULTS_TOPIC": system_settings.workflow_results_topic,
-        "KAFKA_WORKFLOW_PROGRESS_TOPIC": system_settings.workflow_progress_topic,
-        "KAFKA_WORKFLOW_CONTROL_TOPIC": system_settings.workflow_control_topic,
-        "WORKFLOW_WORKER_CHECKPOINTER": f"sqlite:///{tmp_path / 'checkpoints.db'}",
-        "WORKFLOW_WORKER_HEARTBEAT_INTERVAL": "0.5",
-    }
-    server = ServerProcess(
-        "the worker",
-        [program, "--config", HERE / "graphs" / "langgraph.json"],
-        log_file=tmp_path / "worker.log",
-        environment=environment,
-        directory=tmp_path,
-    )
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop(20)
 
 
 def entries(ledger: Path) -> list[str]:

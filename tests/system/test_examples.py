@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.system.conftest import EXAMPLE_DAGS, EXAMPLES
+from tests.system.people import wait_for_question
 from tests.system.runs import log_of, succeeded
 from workflow_events.testing.processes import ServerProcess
 
@@ -126,42 +127,17 @@ def test_people_answer_what_the_workflow_asks(airflow: AirflowStack, worker: Ser
     airflow.wait_for_dag(dag_id)
     run_id = airflow.trigger(dag_id)
 
-    def instance(task_id: str) -> dict[str, Any]:
-        return next((one for one in airflow.task_instances(dag_id, run_id) if one["task_id"] == task_id), {})
-
-    def wait_for_question(task_id: str, subject: str, ended: int) -> None:
-        """The question, once the scheduler has taken note that the process which asked it has ended."""
-        note = (
-            "Received executor event with state success for task instance "
-            f"TaskInstanceKey(dag_id='{dag_id}', task_id='{task_id}', run_id='{run_id}'"
-        )
-
-        def asked() -> bool:
-            if (
-                instance(task_id).get("state") != "awaiting_input"
-                or airflow.component_log("scheduler").count(note) < ended
-            ):
-                return False
-            question = airflow.question(dag_id, run_id, task_id)
-            return question["subject"] == subject and not question["response_received"]
-
-        airflow.wait_for(
-            asked,
-            90,
-            what=lambda: f"{subject!r}: {airflow.task_states(dag_id, run_id)}\n{log_of(airflow, instance(task_id))}",
-        )
-
     # Given a run that stops at a choice
-    wait_for_question("decide", "Buy 3 x printer for 747.00 euros?", 1)
+    wait_for_question(airflow, dag_id, run_id, "decide", "Buy 3 x printer for 747.00 euros?", 1)
     assert airflow.question(dag_id, run_id, "decide")["options"] == ["approve", "reject"]
     # When it is answered, and answered again
     airflow.respond(dag_id, run_id, "decide", ["approve"])
     with pytest.raises(httpx.HTTPStatusError, match="409"):
         airflow.respond(dag_id, run_id, "decide", ["reject"])
     # Then the first answer counts, and the run has another question, whose field refuses what does not fit
-    wait_for_question("book", "Which cost centre pays?", 1)
+    wait_for_question(airflow, dag_id, run_id, "book", "Which cost centre pays?", 1)
     airflow.respond(dag_id, run_id, "book", ["Send"], {"answer": "somebody"})
-    wait_for_question("book", "Which cost centre pays?", 2)
+    wait_for_question(airflow, dag_id, run_id, "book", "Which cost centre pays?", 2)
     airflow.respond(dag_id, run_id, "book", ["Send"], {"answer": "IT-1000"})
     # And with the answer that does, the run comes to its end
     succeeded(airflow, dag_id, run_id)

@@ -8,6 +8,7 @@ Airflow runs in child processes only; nothing here imports it. All its settings 
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import importlib.metadata
 import os
@@ -16,7 +17,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +32,20 @@ from workflow_events.testing.waiting import wait_until
 Component = Literal["api-server", "scheduler", "dag-processor", "triggerer"]
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class AnotherTriggerer:
+    """A triggerer beside the first.
+
+    Attributes:
+        server: its process.
+        job_id: Airflow's name for it; the ``triggerer_id`` of the triggers in its care.
+    """
+
+    server: ServerProcess
+    job_id: int
+
 
 _HEALTH_NAMES = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
 
@@ -83,21 +99,8 @@ class AirflowStack(AirflowRest):
         self.environment = _environment(self.home, self.base_url, dags_folder.resolve(), database) | dict(
             environment or {}
         )
-        arguments: dict[Component, tuple[str, ...]] = {
-            "api-server": ("--host", LOOPBACK, "--port", str(self.port)),
-            "dag-processor": (),
-            "scheduler": ("--skip-serve-logs",),
-            "triggerer": ("--skip-serve-logs",),
-        }
         self.components: Mapping[Component, ServerProcess] = {
-            name: ServerProcess(
-                f"Airflow's {name}",
-                [sys.executable, "-m", "airflow", name, *options],
-                log_file=self.home / f"{name}.log",
-                environment=self.environment,
-                directory=self.home,
-            )
-            for name, options in arguments.items()
+            name: self._component(name) for name in ("api-server", "dag-processor", "scheduler", "triggerer")
         }
 
     def __enter__(self) -> Self:
@@ -146,6 +149,22 @@ class AirflowStack(AirflowRest):
         begin = datetime.now(UTC)
         self.components[name].start()
         self._wait_ready(name, begin, timeout)
+
+    @contextlib.contextmanager
+    def another_triggerer(self, timeout: float = 60.0) -> Iterator[AnotherTriggerer]:
+        """Run a triggerer beside the first while the block lasts. It may be killed inside.
+
+        Raises:
+            ServerStartError: it ended, or was not ready within `timeout` seconds.
+        """
+        before = self.triggerers()
+        server = self._component("triggerer", called="second triggerer")
+        server.start()
+        try:
+            server.wait_ready(lambda: bool(self.triggerers() - before), timeout, interval=0.25)
+            yield AnotherTriggerer(server, max(self.triggerers() - before))
+        finally:
+            server.kill()
 
     def kill(self, name: Component) -> None:
         """End one component and everything it started as ``kill -9`` does: the scheduler takes running tasks with it."""
@@ -196,6 +215,20 @@ class AirflowStack(AirflowRest):
             server.kill()
         if self._temporary:
             shutil.rmtree(self.home, ignore_errors=True)
+
+    def _component(self, name: Component, *, called: str = "") -> ServerProcess:
+        options: dict[Component, tuple[str, ...]] = {
+            "api-server": ("--host", LOOPBACK, "--port", str(self.port)),
+            "scheduler": ("--skip-serve-logs",),
+            "triggerer": ("--skip-serve-logs",),
+        }
+        return ServerProcess(
+            f"Airflow's {called or name}",
+            [sys.executable, "-m", "airflow", name, *options.get(name, ())],
+            log_file=self.home / f"{(called or name).replace(' ', '-')}.log",
+            environment=self.environment,
+            directory=self.home,
+        )
 
     def _wait_ready(self, name: Component, begin: datetime, timeout: float) -> None:
         self.components[name].wait_ready(lambda: self._is_healthy(name, begin), timeout, interval=0.25)

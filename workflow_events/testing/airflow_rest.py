@@ -56,6 +56,11 @@ class AirflowRest:
         answer: dict[str, dict[str, str | None]] = self.rest("GET", "/monitor/health")
         return answer
 
+    def triggerers(self) -> set[int]:
+        """Return the job ids of the triggerers whose heartbeat is not stale; a killed one's is not yet for some 30 s."""
+        found = self.rest("GET", "/jobs", params={"job_type": "TriggererJob", "is_alive": True, "limit": 1000})
+        return {int(job["id"]) for job in found["jobs"]}
+
     def wait_for_dag(self, dag_id: str, timeout: float = 60.0) -> dict[str, Any]:
         """Wait until Airflow has parsed the DAG, and return what it says about it.
 

@@ -12,9 +12,10 @@ from airflow_integration import WorkflowOperator, WorkflowTaskError
 from airflow_integration.identity import identity_of
 from tests.integration.airflow.running import execute, execute_deferred, fire, revive
 from tests.system.responder import Responder
-from workflow_events.errors import ResultTimeoutError
+from workflow_events.errors import BrokerUnavailableError, ResultTimeoutError
 from workflow_events.pending import PendingRequest
 from workflow_events.settings import KafkaSettings
+from workflow_events.testing.processes import free_port
 
 MakeContext = Callable[..., dict[str, Any]]
 
@@ -227,3 +228,59 @@ def test_waiting_here_ends_at_the_deadline(responder: Responder, conn_id: str, c
         execute(operator(conn_id, {"ignore": True}, timeout=2), context())
 
     assert time.monotonic() - begun < 10
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A connection to a port at which nobody listens."""
+    monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", f"workflow-events://127.0.0.1:{free_port()}/?connect_timeout=1")
+    return "nowhere"
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_broker_that_is_away_is_left_to_airflows_retries(
+    deferrable: bool,  # noqa: FBT001
+    nowhere: str,
+    context: MakeContext,
+) -> None:
+    task = operator(nowhere, {}, deferrable=deferrable, inline_wait=0)
+
+    with pytest.raises(BrokerUnavailableError):
+        execute(task, context())
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_topic_that_is_missing_and_data_that_are_too_large_fail_the_task_for_good(
+    deferrable: bool,  # noqa: FBT001
+    kafka_settings: KafkaSettings,
+    conn_id: str,
+    context: MakeContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    large = operator(conn_id, {"text": "x" * 2_000_000}, deferrable=deferrable, inline_wait=0)
+    with pytest.raises(AirflowFailException, match=r"MessageTooLargeError: .* 2,000,"):
+        execute(large, context())
+
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_ASTRAY",
+        f"workflow-events://{kafka_settings.bootstrap_servers}/?workflow_events_topic=no-such-topic"
+        f"&workflow_results_topic={kafka_settings.workflow_results_topic}",
+    )
+    astray = operator("astray", {}, deferrable=deferrable, inline_wait=0)
+    with pytest.raises(AirflowFailException, match=r"TopicNotFoundError: .*'no-such-topic'"):
+        execute(astray, context())
+
+
+def test_a_topic_that_the_triggerer_misses_fails_the_task_for_good(
+    responder: Responder, conn_id: str, context: MakeContext
+) -> None:
+    # Given a task that is deferred until there is a reply on a topic that is gone
+    task = operator(conn_id, {"ignore": True}, deferrable=True, inline_wait=0)
+    with pytest.raises(TaskDeferred) as deferred:
+        execute(task, context())
+    trigger = revive(deferred.value.trigger)
+    trigger.pending["reply_topic"], trigger.settle = "no-such-topic", None
+    # When the trigger has met that, then the task raises it
+    event = asyncio.run(fire(trigger))
+    with pytest.raises(AirflowFailException, match=r"TopicNotFoundError: .*'no-such-topic'"):
+        task.execute_complete({}, event)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +16,17 @@ from airflow.sdk.exceptions import (
 )
 
 from airflow_integration import WorkflowResultSensor, WorkflowTaskError
+from tests.contract.test_clocks import said
 from tests.integration.airflow.running import execute, execute_deferred
 from tests.system.responder import Responder
+from workflow_events.async_client import AsyncWorkflowClient
 from workflow_events.client import WorkflowClient
-from workflow_events.errors import InvalidEventError, NotAcceptedError
+from workflow_events.errors import InvalidEventError, NotAcceptedError, WorkerSilentError
+from workflow_events.events import EventType
+from workflow_events.pending import PendingRequest
 from workflow_events.settings import KafkaSettings
+from workflow_events.testing.waiting import wait_until
+from workflow_events.transport import aio
 
 MakeContext = Callable[..., dict[str, Any]]
 
@@ -32,6 +39,18 @@ def client(kafka_settings: KafkaSettings) -> Iterator[WorkflowClient]:
 
 def sensor(conn_id: str, **options: Any) -> WorkflowResultSensor:
     return WorkflowResultSensor(task_id="wait", workflow_events_conn_id=conn_id, **options)
+
+
+async def taken_by_a_worker(settings: KafkaSettings, accepted_timeout: float | None = None) -> PendingRequest:
+    """A request of which a worker has said that it has it, and no more."""
+    async with AsyncWorkflowClient(settings) as client:
+        pending = await client.submit("w", {}, timeout=3600, accepted_timeout=accepted_timeout)
+    producer = await aio.start_producer(settings)
+    try:
+        await aio.send(producer, said(settings, pending.correlation_id, EventType.WORKFLOW_ACCEPTED), 10)
+    finally:
+        await producer.stop()
+    return pending
 
 
 @pytest.mark.parametrize("as_text", [False, True], ids=["dict", "JSON text"])
@@ -118,11 +137,60 @@ def test_it_says_that_nobody_has_taken_the_request(
         run(sensor(conn_id, pending=pending.to_json(), deferrable=deferrable, accepted_timeout=1.5), context())
 
 
-def test_in_reschedule_mode_no_clock_runs(client: WorkflowClient, conn_id: str, context: MakeContext) -> None:
+def test_in_reschedule_mode_a_look_notices_that_nobody_has_taken_the_request(
+    client: WorkflowClient, conn_id: str, context: MakeContext
+) -> None:
+    # Given a request whose clock has run out, and nobody who answers
     pending = client.submit("w", {}, timeout=3600, accepted_timeout=0.1)
+    wait_until(lambda: (pending.until_accepted_by() or 0) < 0, 10)
+    # When a sensor looks, then it says so
+    with pytest.raises(NotAcceptedError, match=str(pending.correlation_id)) as caught:
+        execute(sensor(conn_id, pending=pending.to_json(), mode="reschedule"), context())
+    assert caught.value.pending.deadline == pending.deadline
+
+
+def test_in_reschedule_mode_a_look_before_the_clock_has_run_out_frees_the_slot(
+    client: WorkflowClient, conn_id: str, context: MakeContext
+) -> None:
+    pending = client.submit("w", {}, timeout=3600)
 
     with pytest.raises(AirflowRescheduleException):
-        execute(sensor(conn_id, pending=pending.to_json(), mode="reschedule", accepted_timeout=0.1), context())
+        execute(sensor(conn_id, pending=pending.to_json(), mode="reschedule", accepted_timeout=60), context())
+
+
+async def test_in_reschedule_mode_a_request_that_a_worker_has_taken_is_waited_for(
+    kafka_settings: KafkaSettings, conn_id: str, context: MakeContext
+) -> None:
+    # Given a request whose clock has run out, and which a worker took
+    pending = await taken_by_a_worker(kafka_settings, accepted_timeout=0.1)
+    task = sensor(conn_id, pending=pending.to_json(), mode="reschedule")
+    # When a sensor looks, then it comes again later
+    with pytest.raises(AirflowRescheduleException):
+        await asyncio.to_thread(execute, task, context())
+
+
+def test_a_clock_that_who_looks_now_and_then_cannot_keep_is_refused() -> None:
+    with pytest.raises(ValueError, match="deferrable=True"):
+        sensor("c", pending={}, mode="reschedule", heartbeat_timeout=5)
+
+    assert sensor("c", pending={}, mode="reschedule", deferrable=True, heartbeat_timeout=5).heartbeat_timeout == 5
+    assert sensor("c", pending={}, mode="poke", heartbeat_timeout=5).heartbeat_timeout == 5
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+async def test_it_says_that_the_worker_which_took_the_request_is_silent(
+    deferrable: bool,  # noqa: FBT001
+    kafka_settings: KafkaSettings,
+    conn_id: str,
+    context: MakeContext,
+) -> None:
+    # Given a request without clocks, and a worker that took it and says no more
+    pending = await taken_by_a_worker(kafka_settings)
+    task = sensor(conn_id, pending=pending.to_json(), deferrable=deferrable, heartbeat_timeout=1.0)
+    run = execute_deferred if deferrable else execute
+    # When a sensor with a clock waits for it, then that clock ends the wait
+    with pytest.raises(WorkerSilentError, match="w-1"):
+        await asyncio.to_thread(run, task, context())
 
 
 def test_its_own_time_out_ends_the_wait_before_the_requests_deadline(

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import DAG, BaseOperatorLink, Param, task
 
-from airflow_integration import WorkflowOperator, WorkflowResultSensor
+from airflow_integration import WorkflowHumanOperator, WorkflowOperator, WorkflowResultSensor
 
 DATA = Param([{}], type="array")
 """What each mapped task asks; given by the run."""
@@ -115,3 +115,9 @@ with DAG("ask_what_takes_long", schedule=None, catchup=False, params={"ledger": 
             deferrable=deferrable,
             inline_wait=0,
         )
+
+with DAG("ask_the_panel", schedule=None, catchup=False):
+    stopped = WorkflowOperator(
+        task_id="begin", workflow_id="panel", data={"product": "mug"}, timeout=120, on_interrupt="return"
+    )
+    WorkflowHumanOperator(task_id="people", interrupted=stopped.output, timeout=120)

@@ -11,7 +11,7 @@ from airflow_integration.questions import ANSWER, Question
 
 def form(value: Any) -> WorkflowHumanOperator:
     operator = WorkflowHumanOperator(task_id="decide", interrupted={})
-    operator._set_form(Question.of({"id": "q", "value": value}))
+    operator._set_form([Question.of({"id": "q", "value": value})])
     return operator
 
 
@@ -40,6 +40,36 @@ def test_the_form_judges_answers_by_the_questions_schema() -> None:
     for wrong in (0, "many", None):
         with pytest.raises(ValueError, match=r"Invalid input|minimum|type"):
             operator.validate_params_input({ANSWER: wrong})
+
+
+SEVERAL: list[Any] = [
+    "Ship it?",
+    {"question": "To whom?", "options": ["us", "them"]},
+    {"question": "In which colours?", "options": ["red", "blue"], "multiple": True},
+    {"question": "How many?", "schema": {"type": "integer", "minimum": 1, "default": 2}},
+]
+
+
+def test_several_questions_are_one_form_that_judges_each_answer() -> None:
+    # Given a form of four questions
+    operator = WorkflowHumanOperator(task_id="decide", interrupted={})
+    operator._set_form([Question.of({"id": f"q{n}", "value": value}) for n, value in enumerate(SEVERAL)])
+    # Then it can be sent, and takes answers that fit
+    operator.validate_options()
+    json.dumps([operator.subject, operator.body, operator.options, operator.serialized_params])
+    fit = {"answer_1": "yes", "answer_2": "us", "answer_3": ["red"], "answer_4": 3}
+    operator.validate_params_input(fit)
+    # And refuses those of which one does not
+    wrongs: list[dict[str, Any]] = [
+        {"answer_1": None},
+        {"answer_2": "nobody"},
+        {"answer_3": ["green"]},
+        {"answer_3": []},
+        {"answer_4": 0},
+    ]
+    for wrong in wrongs:
+        with pytest.raises(ValueError, match=r"Invalid input"):
+            operator.validate_params_input({**fit, **wrong})
 
 
 def test_a_value_that_is_no_question_is_passed_on() -> None:

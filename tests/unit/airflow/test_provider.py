@@ -91,6 +91,7 @@ def test_the_options_defaults_are_the_same_in_the_metadata_and_in_the_code(info:
     assert {
         "inline_wait": str(options.DEFAULT_INLINE_WAIT),
         "settle_margin": str(options.DEFAULT_SETTLE_MARGIN),
+        "kill_watch_interval": str(options.DEFAULT_KILL_WATCH_INTERVAL),
         "inline_result_limit": str(options.DEFAULT_INLINE_RESULT_LIMIT),
         "run_url": "",
     } == declared

@@ -6,13 +6,25 @@ from uuid import uuid4
 
 import pytest
 
-from airflow_integration.questions import ANSWER, INTERRUPTION, Interruption, Question, answer_in, interruption_of
+from airflow_integration.questions import (
+    ANSWER,
+    INTERRUPTION,
+    Form,
+    Interruption,
+    Question,
+    answers_in,
+    interruption_of,
+)
 from workflow_events.errors import InvalidEventError
 from workflow_events.events import ResultStatus, WorkflowResultEvent
 
 
 def ask(value: Any) -> Question:
     return Question.of({"id": "q", "node": "n", "value": value})
+
+
+def answer_in(question: Question, chosen: list[str], fields: dict[str, Any]) -> Any:
+    return answers_in([question], chosen, fields)["q"]
 
 
 def test_a_text_is_asked_as_it_is_and_answered_in_a_field() -> None:
@@ -75,10 +87,30 @@ def test_an_interrupted_result_goes_through_a_tasks_value_and_keeps_the_request_
 
     assert stopped is not None
     assert (stopped.root, stopped.workflow_id, stopped.thread_id, stopped.graph) == ("root", "w", "t", "g")
-    assert stopped.question == ask("Ship it?")
+    assert stopped.questions == [ask("Ship it?")]
     alone = Interruption.of(interruption_of(result, None))
     assert alone is not None
     assert alone.root == str(result.correlation_id)
+
+
+def test_several_questions_are_asked_in_one_form_and_answered_by_their_ids() -> None:
+    # Given two questions that are open at once
+    values: list[Any] = ["Ship it?", {"question": "To whom?", "body": "*One* of them.", "options": ["us", "them"]}]
+    questions = [Question.of({"id": f"id-{n}", "value": value}) for n, value in enumerate(values)]
+    # When they are shown
+    form = Form.of(questions)
+    # Then each is to be read, and has a field
+    assert form.subject == "The workflow asks 2 questions"
+    assert form.body == "**1. Ship it?**\n\n**2. To whom?**\n\n*One* of them."
+    assert form.fields == {
+        "answer_1": {"title": "1. Ship it?", "type": "string", "minLength": 1},
+        "answer_2": {"title": "2. To whom?", "type": "string", "enum": ["us", "them"]},
+    }
+    # And each answer goes to its own question
+    answers = answers_in(questions, ["Send"], {"answer_1": "yes", "answer_2": "them"})
+    assert answers == {"id-0": "yes", "id-1": "them"}
+    with pytest.raises(ValueError, match="not filled in: answer_2"):
+        answers_in(questions, ["Send"], {"answer_1": "yes"})
 
 
 @pytest.mark.parametrize("value", [{"answer": 1}, {}, None, [1]])
