@@ -74,9 +74,13 @@ class CrashWatch:
         for held in taken.values():
             held.marks.wary = True  # until it is known better
         found = await aio.committed_with_metadata(consumer, taken)
+        begin = await consumer.beginning_offsets([partition for partition in taken if partition not in found])
         for partition, held in taken.items():
             if partition not in found:
-                continue  # nobody has committed here, so nobody has said either whether they died
+                # Nobody has held it: who takes a partition up says so by a commit, before anything runs.
+                held.base = begin[partition]
+                held.marks.wary = False
+                continue
             held.base = found[partition].offset
             held.marks = StartMarks.read(found[partition].metadata, floor=found[partition].offset)
             if held.marks.wary:

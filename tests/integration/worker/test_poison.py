@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 
 from langgraph_integration import WorkflowWorker
 from tests.integration.worker.graphs import Ledger, three_steps
@@ -30,6 +31,7 @@ from workflow_events import AsyncWorkflowClient, KafkaSettings, ResultStatus
 from workflow_events.dead_letters import DeadLetter, read_letters
 from workflow_events.testing.kafka_sources import Broker
 from workflow_events.testing.processes import ServerProcess
+from workflow_events.transport import aio
 
 GRAPH = f"deadly={Path(__file__).parent / 'graphs.py'}:killing_from_environment"
 MAX_CRASHES = 3
@@ -89,6 +91,26 @@ def has_begun(ledger: Ledger, at_least: int) -> bool:
 
 async def letters(settings: KafkaSettings) -> list[DeadLetter]:
     return read_letters(await records(settings, settings.dead_letter_topic(settings.workflow_events_topic)))
+
+
+async def test_who_takes_up_what_nobody_has_held_says_so_before_anything_runs(
+    kafka_broker: Broker, kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    # Given a group that is new, so that there is nothing committed and nobody who could have died
+    options = quick(kafka_broker)
+    worker = WorkflowWorker(kafka_settings, {"three": three_steps(Ledger(tmp_path))}, worker_settings=options)
+    consumer = await aio.start_consumer(kafka_settings, group_id=options.group_id)
+    try:
+        # When a worker has joined it, and has had no request yet
+        async with worker.running():
+            topic = kafka_settings.workflow_events_topic
+            partitions = [TopicPartition(topic, number) for number in range(kafka_settings.topic_partitions)]
+            found = await aio.committed_with_metadata(consumer, partitions)
+            # Then it has committed, once for all: no start has to be stored before its run begins
+            assert {partition: at.offset for partition, at in found.items()} == dict.fromkeys(partitions, 0)
+            assert not any(held.marks.wary for held in worker._held._held.values())
+    finally:
+        await consumer.stop()
 
 
 @pytest.mark.slow
