@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +105,11 @@ def _its_worker_freezes(
         waiting = stack.enter_context(_waiting(settings, folder, 1_000, each, heartbeat_timeout=HEARTBEAT))
         for turn in range(each):
             numbers = {plan.first + turn for plan in waiting.plans}
-            wait_until(lambda numbers=numbers: numbers <= notes.of("begun").keys(), _PATIENCE, what="the nodes' begin")
+            wait_until(partial(_have_begun, notes, numbers), _PATIENCE, what="the nodes' begin")
             threading.Event().wait(chance.uniform(BEAT, 2 * BEAT))
             os.kill(pid, signal.SIGSTOP)
             befell |= dict.fromkeys(numbers, time.time())
-            wait_until(lambda numbers=numbers: numbers <= waiting.ended(), HEARTBEAT + _PATIENCE, what="the waits' ends")
+            wait_until(partial(waiting.have_ended, numbers), HEARTBEAT + _PATIENCE, what="the waits' ends")
             os.kill(pid, signal.SIGCONT)
             say(f"froze worker {pid} for {time.time() - befell[min(numbers)]:.1f} s")
     return waiting.judged(Failing.FROZEN, worker=pid, befell=befell)
@@ -137,6 +138,10 @@ def _its_broker_dies(
     return waiting.judged(Failing.NO_BROKER, befell={n: at for plan in waiting.plans for n in plan.numbers})
 
 
+def _have_begun(notes: Notes, numbers: set[int]) -> bool:
+    return numbers <= notes.of("begun").keys()
+
+
 def _stored(settings: KafkaSettings) -> int:
     return len(asyncio.run(records(settings, settings.workflow_events_topic)))
 
@@ -148,13 +153,13 @@ class _Waiting:
     plans: Sequence[Plan]
     processes: Sequence[ServerProcess]
 
-    def ended(self) -> set[int]:
-        """The numbers of the waits that ended."""
-        return {n for plan in self.plans for n in ends_of(plan)}
+    def have_ended(self, numbers: set[int]) -> bool:
+        """Whether these waits have."""
+        return all(n in ends_of(plan) for plan in self.plans for n in numbers & set(plan.numbers))
 
     def is_over(self) -> bool:
         """Whether all have ended, or their processes have."""
-        return len(self.ended()) == sum(plan.waits for plan in self.plans) or not any(
+        return self.have_ended({n for plan in self.plans for n in plan.numbers}) or not any(
             process.is_running for process in self.processes
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 from tests.chaos.cancel_drill import percentile
 from tests.chaos.clock_waiter import End, Way
 
-__all__ = ["ACCEPTED", "BEAT", "HEARTBEAT", "Failing", "Span", "Waits", "judged"]
+__all__ = ["ACCEPTED", "ALLOWED", "BEAT", "COUNTED_FROM", "HEARTBEAT", "Failing", "Span", "Waits", "judged"]
 
 ACCEPTED, HEARTBEAT, BEAT = 5.0, 6.0, 1.0
 """Seconds: the two clocks of the requests, and between two heartbeats of the worker."""
@@ -43,7 +43,9 @@ ALLOWED = {
     Failing.FROZEN: Span(HEARTBEAT - BEAT, HEARTBEAT + 1.5),
     Failing.NO_BROKER: Span(0.0, 1.0),
 }
-"""When a wait may end: seconds from its call, from the moment of the freeze, and from its deadline."""
+"""When a wait may end, in seconds."""
+COUNTED_FROM = {Failing.NO_WORKER: "the call", Failing.FROZEN: "the freeze", Failing.NO_BROKER: "the deadline"}
+"""From when those seconds count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ def _tells(failing: Failing, end: End, worker: int, befell: float) -> bool:
         case Failing.FROZEN:
             return end.error == "WorkerSilentError" and f"-{worker}-" in end.says and befell < end.ended
         case Failing.NO_BROKER:
-            return end.error == "ResultTimeoutError" and end.deadline is not None and befell < end.deadline
+            told = end.error == "ResultTimeoutError" and "can reach the broker" in end.says
+            return told and end.deadline is not None and befell < end.deadline
 
 
 def _counted_from(failing: Failing, end: End, befell: float) -> float:

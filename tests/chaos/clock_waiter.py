@@ -17,7 +17,7 @@ from typing import Any
 from workflow_events import AsyncWorkflowClient, KafkaSettings, PendingRequest, WorkflowClient, WorkflowEventsError
 from workflow_events.testing.waiting import wait_until
 
-__all__ = ["CONNECTION", "End", "Plan", "Way", "ends_of", "is_ready"]
+__all__ = ["CONNECTION", "WAYS", "End", "Plan", "Way", "ends_of", "is_ready"]
 
 CONNECTION = "drill"
 """The id of the Airflow connection, which the environment holds."""
@@ -30,6 +30,10 @@ class Way(StrEnum):
     ASYNC = "async"
     SYNC = "sync"
     TRIGGER = "trigger"
+
+
+WAYS = {Way.ASYNC: "`AsyncWorkflowClient`", Way.SYNC: "`WorkflowClient`", Way.TRIGGER: "`WorkflowResultTrigger`"}
+"""Who waits so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +143,9 @@ async def _in_a_loop(plan: Plan, begin: Callable[[], None]) -> None:
 
 async def _in_triggers(plan: Plan, begin: Callable[[], None]) -> None:
     # Airflow takes seconds to import, and the other ways do without it.
-    from airflow_integration import WorkflowResultTrigger  # noqa: PLC0415
-    from airflow_integration.handover import take_over  # noqa: PLC0415
-    from tests.integration.airflow.running import fire, revive  # noqa: PLC0415
+    from airflow_integration import WorkflowResultTrigger
+    from airflow_integration.handover import take_over
+    from tests.integration.airflow.running import fire, revive
 
     def refuse(*_: object) -> Any:
         raise AssertionError("nothing is answered here")
