@@ -112,9 +112,9 @@ def test_a_cluster_in_which_nobody_has_ever_been_in_a_group_says_that_there_is_n
     # Given a cluster that makes the topic of its groups only when it is asked about one
     with ApacheKafka() as broker, ThreadPoolExecutor(8) as threads:
         settings = settings_with_new_topics(broker.bootstrap_servers)
-        # When it is asked again and again until it can tell
+        # When many ask at once
         reports = list(threads.map(lambda _: ask_for_group(settings, 20), range(8)))
-    # Then no answer from before is taken for its word
+    # Then none of them takes "not yet" for the answer
     assert {report.state for report in reports} == {"Dead"}
     assert "There is no consumer group" in reports[0].describe()
 
