@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 
 from tests.chaos.cancel_drill import run_cancel_drill
-from tests.chaos.drill_report import cancel_table, drills_in_documentation, provider_table
+from tests.chaos.clock_drill import run_clock_drill
+from tests.chaos.drill_report import cancel_table, clock_table, drills_in_documentation, provider_table
 from tests.chaos.provider_drill import run_provider_drill
 from tests.chaos.report import in_documentation, ledger_table, schedule_table, write_json
 from tests.chaos.schedule import LONG, SHORT, WITH_AIRFLOW, Extent
@@ -28,6 +29,7 @@ class Drill(StrEnum):
 
     CANCEL = "cancel"
     PROVIDER = "provider"
+    CLOCKS = "clocks"
 
 
 def main(
@@ -101,6 +103,10 @@ def _drill(console: Console, drill: Drill, folder: Path) -> tuple[bool, list[dic
         stops = run_cancel_drill(folder, say=say)
         console.print(cancel_table(stops.to_json()), markup=False)
         return stops.holds, stops.to_json()
+    if drill is Drill.CLOCKS:
+        waits = run_clock_drill(folder, say=say)
+        console.print(clock_table(waits.to_json()), markup=False)
+        return waits.holds, waits.to_json()
     runs = run_provider_drill(say=say)
     rows = [one.to_json() for one in runs]
     console.print(provider_table(rows), markup=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.chaos.drill_parts import drill_airflow, drill_broker, drill_environment
-from tests.chaos.stopping import NOTES, Notes
+from tests.chaos.drill_parts import drill_airflow, drill_broker, drill_worker
+from tests.chaos.stopping import Notes
 from tests.integration.worker.observing import results
 from workflow_events.events import ResultStatus
 from workflow_events.testing.postgres import PostgresServer
-from workflow_events.testing.processes import ServerProcess
 
 if TYPE_CHECKING:
     from workflow_events.settings import KafkaSettings
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["PLACES", "CancelOutcome", "Stops", "percentile", "run_cancel_drill"]
 
 _DAG = "drill_cancel"
-_GRAPH = f"stopping={Path(__file__).with_name('stopping.py')}:from_environment"
 PLACES = {"deferred": "in the triggerer", "here": "in its worker slot"}
 """Where a task waits when it is marked, by its task id."""
 _PATIENCE = 60.0  # seconds that a stop may take before the drill is given up
@@ -126,17 +123,11 @@ def run_cancel_drill(folder: Path, *, each: int = 25, say: Callable[[str], None]
     with ExitStack() as stack:
         settings = stack.enter_context(drill_broker())
         postgres = stack.enter_context(PostgresServer())
-        worker = ServerProcess(
-            "worker",
-            [sys.executable, "-m", "langgraph_integration", _GRAPH],
-            log_file=folder / "worker.log",
-            environment={
-                **drill_environment(settings),
-                "WORKFLOW_WORKER_CHECKPOINTER": postgres.create_database("checkpoints"),
-                "WORKFLOW_WORKER_CONCURRENCY": str(2 * each),
-                NOTES: str(notes.path),
-            },
-            directory=folder,
+        worker = drill_worker(
+            settings,
+            notes,
+            WORKFLOW_WORKER_CHECKPOINTER=postgres.create_database("checkpoints"),
+            WORKFLOW_WORKER_CONCURRENCY=str(2 * each),
         )
         stack.callback(worker.kill)
         worker.start()

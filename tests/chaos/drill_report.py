@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.chaos.cancel_drill import PLACES
+from tests.chaos.clock_judging import COUNTED_FROM, Failing
+from tests.chaos.clock_waiter import WAYS, Way
 from tests.chaos.report import between
 
-__all__ = ["cancel_table", "drills_in_documentation", "provider_table"]
+__all__ = ["cancel_table", "clock_table", "drills_in_documentation", "provider_table"]
 
 
 def cancel_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -37,10 +39,25 @@ def provider_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def clock_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A row for each failure and each way to wait."""
+    lines = [
+        "| failure | who waits | waits | said what was the matter | counted from | allowed, s | min, s | p50, s | max, s |",
+        f"|---|---|---:|---:|---|{'---:|' * 4}",
+    ]
+    for row in rows:
+        counts = [str(row["asked"]), str(row["told"]), COUNTED_FROM[Failing(row["failing"])]]
+        times = [f"{row['least']:g} to {row['most']:g}", *(f"{row[name]:.2f}" for name in ("min", "p50", "max"))]
+        lines.append(f"| {' | '.join([row['failing'], WAYS[Way(row['way'])], *counts, *times])} |")
+    return "\n".join(lines)
+
+
 def drills_in_documentation(page: str, drills: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """The page with the tables of the drills that were run made anew."""
     if "cancel" in drills:
         page = between(page, "cancel drill", cancel_table(drills["cancel"]))
     if "provider" in drills:
         page = between(page, "provider drill", provider_table(drills["provider"]))
+    if "clocks" in drills:
+        page = between(page, "clock drill", clock_table(drills["clocks"]))
     return page

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -24,6 +25,9 @@ from workflow_events import (
     WorkflowResultEvent,
 )
 from workflow_events.events import EventType, WorkflowEventPayload
+from workflow_events.progress.worker_group import ask_for_group
+from workflow_events.testing.apache_kafka import ApacheKafka
+from workflow_events.testing.new_topics import settings_with_new_topics
 from workflow_events.testing.waiting import wait_until
 from workflow_events.transport import aio
 from workflow_events.wire import OutgoingMessage
@@ -102,6 +106,17 @@ async def test_the_error_tells_a_missing_group_from_one_that_is_behind(kafka_set
             await worker.stop()
     assert caught.value.group is not None
     assert caught.value.group.exists
+
+
+def test_a_cluster_in_which_nobody_has_ever_been_in_a_group_says_that_there_is_none() -> None:
+    # Given a cluster that makes the topic of its groups only when it is asked about one
+    with ApacheKafka() as broker, ThreadPoolExecutor(8) as threads:
+        settings = settings_with_new_topics(broker.bootstrap_servers)
+        # When many ask at once
+        reports = list(threads.map(lambda _: ask_for_group(settings, 20), range(8)))
+    # Then none of them takes "not yet" for the answer
+    assert {report.state for report in reports} == {"Dead"}
+    assert "There is no consumer group" in reports[0].describe()
 
 
 async def test_a_worker_that_goes_silent_fails_the_wait_and_is_named(kafka_settings: KafkaSettings, say: Say) -> None:

@@ -21,9 +21,12 @@ from workflow_events import (
     WorkflowResultEvent,
     wire,
 )
+from workflow_events.progress.ending_early import LONG_AGO
+from workflow_events.replies.sync_waits import SyncWaits
 from workflow_events.testing.apache_kafka import ApacheKafka
 from workflow_events.testing.embedded import EmbeddedBroker
 from workflow_events.testing.new_topics import settings_with_new_topics
+from workflow_events.testing.waiting import wait_until
 from workflow_events.transport import blocking
 
 
@@ -45,6 +48,13 @@ def echoing(kafka_settings: KafkaSettings, respond: Any) -> Iterator[KafkaSettin
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """A thread for who waits beside the test."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
 
 
 def test_a_request_gets_its_own_answer(echoing: KafkaSettings) -> None:
@@ -134,6 +144,42 @@ def test_a_waiter_ends_at_its_deadline_with_the_broker_gone_and_says_so() -> Non
             # Then it ends in time
             assert -5 < pending.remaining() <= 0
     assert str(pending.correlation_id) in str(caught.value)
+
+
+def test_who_waits_when_the_broker_dies_is_told_of_it_at_the_deadline(pool: ThreadPoolExecutor) -> None:
+    # Given a wait that reads
+    with ApacheKafka() as broker:
+        settings = settings_with_new_topics(broker.bootstrap_servers)
+        with WorkflowClient(settings) as client, contextlib.closing(SyncWaits(settings)) as waits:
+            pending = client.submit("w", {}, timeout=5)
+            waiting = pool.submit(waits.wait, pending)
+            wait_until(lambda: waits.reader(pending.reply_topic).progress()[0], 5)
+            # When the broker is killed
+            broker.kill()
+            # Then the error says what kept it from reading
+            with pytest.raises(ResultTimeoutError, match=r"last error: Cannot read .*can reach the broker"):
+                waiting.result()
+
+
+def test_who_looks_at_what_is_there_does_not_wait_for_those_who_wait_for_what_is_to_come(
+    kafka_settings: KafkaSettings, pool: ThreadPoolExecutor
+) -> None:
+    with WorkflowClient(kafka_settings) as client, contextlib.closing(SyncWaits(kafka_settings)) as waits:
+        # Given a thread that waits, and so reads for all
+        pending = client.submit("w", {"n": 1}, timeout=9)
+        waiting = pool.submit(waits.wait, pending)
+        wait_until(lambda: waits.reader(pending.reply_topic).progress()[0], 9)
+        # When another one asks after its request's deadline
+        with pytest.raises(ResultTimeoutError):
+            waits.wait(client.submit("w", {}, timeout=9).model_copy(update={"deadline": LONG_AGO}))
+        # Then it has its answer while the first one still waits
+        assert not waiting.done()
+        with closing_producer(kafka_settings) as producer:
+            result = WorkflowResultEvent(
+                correlation_id=pending.correlation_id, workflow_id="w", workflow_run_id="r", result={"n": 1}
+            )
+            blocking.send(producer, wire.result_message(result, topic=kafka_settings.workflow_results_topic), 30)
+        assert waiting.result(90).result == {"n": 1}
 
 
 def test_a_waiter_does_not_notice_a_broker_that_dies_and_comes_back() -> None:

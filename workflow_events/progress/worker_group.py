@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kafka import TopicPartition
 from kafka.admin import OffsetSpec
 
-from workflow_events.errors import WorkflowEventsError
+from workflow_events.errors import BrokerUnavailableError, WorkflowEventsError
 from workflow_events.progress.group_report import GroupReport
 from workflow_events.retry import transport_retrying
 from workflow_events.transport import blocking
@@ -27,6 +27,8 @@ __all__ = ["WorkerGroup", "ask_for_group"]
 _FRESH_SECONDS = 1.0
 """How old an answer may be that is given again."""
 _NO_SUCH_GROUP = "GroupIdNotFoundError"
+_PASSING = ("CoordinatorLoadInProgressError", "CoordinatorNotAvailableError", "NotCoordinatorError")
+"""A cluster in which nobody has ever been in a group makes the groups' topic when it is first asked about one."""
 
 
 class WorkerGroup:
@@ -80,6 +82,8 @@ def _ask(settings: KafkaSettings) -> GroupReport:
         error, state = group.get("error"), group.get("group_state")
         if (error and _NO_SUCH_GROUP in error) or (not error and state == "Dead"):
             return GroupReport(group_id, topic, state="Dead")
+        if error and any(name in error for name in _PASSING):
+            raise BrokerUnavailableError(f"the group's coordinator is not ready: {error}")
         if error:
             return _unknown(settings, error)
         members = len(group.get("members") or ())

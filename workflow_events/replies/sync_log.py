@@ -121,6 +121,10 @@ class SyncLog:
             batches = consumer.poll(timeout_ms=self._ms(seconds), max_records=_MAX_RECORDS)
         return {tp.partition: records for tp, records in batches.items()}
 
+    def trouble(self) -> str | None:
+        """Why nothing comes, where no broker is connected; None where one is. Asks nobody."""
+        return None if self._consumer is None else blocking.outage(self.settings, self._consumer, self.topic)
+
     def position(self, partitions: Cursor, seconds: float) -> dict[int, int]:
         """How far the client is, beyond what no record shows: transaction markers and aborted batches."""
         consumer = self.connect(seconds)

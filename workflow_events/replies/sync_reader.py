@@ -43,6 +43,8 @@ _Answer = TypeVar("_Answer")
 
 _WINDOW_BYTES = 64 * 1024 * 1024
 POLL_SECONDS = 0.5
+_BETWEEN_SECONDS = 0.1
+"""Who wants to do something between two polls is not kept from it for longer."""
 _SHORTEST_SECONDS = 0.05
 _LATE_LOOK_SECONDS = 10.0
 """Who begins to wait after the deadline is given this long at most to read what is already there."""
@@ -156,7 +158,8 @@ class SyncReplyReader:
             TransportError: the broker refuses, or the topic does not exist.
         """
         seconds = max((request.remaining() for request in requests), default=0.0)
-        until = time.monotonic() + (seconds if seconds > 0 else _LATE_LOOK_SECONDS)
+        late = seconds <= 0
+        until = time.monotonic() + (_LATE_LOOK_SECONDS if late else seconds)
         arrived: deque[tuple[int, Reply]] = deque()
         left = len(requests)
         with self._turn:
@@ -168,7 +171,11 @@ class SyncReplyReader:
         try:
             while left:
                 with self._turn:
-                    over = self._await(arrived, waiters, until, late=seconds <= 0, once=between is not None)
+                    over = (
+                        self._look(arrived, waiters, until)
+                        if late
+                        else self._await(arrived, until, once=between is not None)
+                    )
                     if between is not None:
                         self._turn.notify()
                 if between is not None:
@@ -191,25 +198,33 @@ class SyncReplyReader:
         with self._turn:
             return dict(self._positions), self._trouble
 
-    def _await(
-        self, arrived: Sequence[tuple[int, Reply]], waiters: Iterable[Waiter], until: float, *, late: bool, once: bool
-    ) -> bool:
+    def _await(self, arrived: Sequence[tuple[int, Reply]], until: float, *, once: bool) -> bool:
         """Return when something has arrived, or there is no use in waiting on: whether that. The lock is held.
 
         Args:
-            once: return after one poll or turn, too.
+            once: return after one poll or turn, too, and soon.
         """
+        longest = min(self.poll_interval, _BETWEEN_SECONDS) if once else self.poll_interval
         while not arrived and (left := until - time.monotonic()) > 0:
             if self._leading or self._askers:
-                self._turn.wait(min(left, self.poll_interval) if once else left)
+                self._turn.wait(min(left, longest) if once else left)
             else:
-                self._lead(lambda: self._advance(until))
-                placed = late and not arrived and self._fresh.isdisjoint(waiters)
-                if placed and self._lead(lambda: self._has_read_all(until)):
-                    return True
+                self._lead(lambda: self._advance(until, longest))
             if once:
                 return False
         return True
+
+    def _look(self, arrived: Sequence[tuple[int, Reply]], waiters: Iterable[Waiter], until: float) -> bool:
+        """Look once at what is there, before those who wait for what is to come; whether all of it was seen. The lock is held."""
+        with self._asking():
+            left = max(0.0, until - time.monotonic())
+            if not self._turn.wait_for(lambda: arrived or not self._leading, left):
+                return True
+            if not arrived:
+                self._lead(lambda: self._advance(until, _SHORTEST_SECONDS))
+            if arrived or not self._fresh.isdisjoint(waiters):
+                return time.monotonic() >= until
+            return self._lead(lambda: self._has_read_all(until))
 
     def _ask(self, question: Callable[[float], dict[int, int]], timeout: float | None = None) -> dict[int, int]:
         limit = self.settings.connect_timeout
@@ -221,14 +236,19 @@ class SyncReplyReader:
                     return question(max(_SHORTEST_SECONDS, watch.remaining()))
             raise AssertionError("unreachable")  # pragma: no cover
 
-        with self._turn:
-            self._askers += 1
-            try:
-                self._turn.wait_for(lambda: not self._leading)
-                return self._lead(ask)
-            finally:
-                self._askers -= 1
-                self._turn.notify_all()
+        with self._turn, self._asking():
+            self._turn.wait_for(lambda: not self._leading)
+            return self._lead(ask)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Who leads lets go after its poll, and nobody takes the lead but those who ask. The lock is held."""
+        self._askers += 1
+        try:
+            yield
+        finally:
+            self._askers -= 1
+            self._turn.notify_all()
 
     def _lead(self, step: Callable[[], _Answer]) -> _Answer:
         """Do a step that needs the log, without the lock; entered and left holding it."""
@@ -243,17 +263,20 @@ class SyncReplyReader:
             if self._askers or delivered != self._correlator.counts.delivered:
                 self._turn.notify_all()
 
-    def _advance(self, until: float) -> None:
-        """Place who is new and poll once; while the broker is away, again until there is no time left."""
+    def _advance(self, until: float, longest: float) -> None:
+        """Place who is new and poll once, for ``longest`` seconds at most.
+
+        While the broker is away, again until there is no time left.
+        """
         try:
             for attempt in transport_retrying(until - time.monotonic()):
                 with attempt, self._dropping_what_broke():
-                    self._try_advance(max(_SHORTEST_SECONDS, until - time.monotonic()))
+                    self._try_advance(max(_SHORTEST_SECONDS, until - time.monotonic()), longest)
         except BrokerUnavailableError:
             # The backoff would have outlasted the deadline; what is left of the time may still do.
             time.sleep(max(0.0, min(_SHORTEST_SECONDS, until - time.monotonic())))
 
-    def _try_advance(self, seconds: float) -> None:
+    def _try_advance(self, seconds: float, longest: float) -> None:
         new_connection = not self._log.connected
         partitions = self._log.partitions(seconds)
         with self._turn:
@@ -267,7 +290,7 @@ class SyncReplyReader:
             self._fresh.difference_update(fresh)
             if not all(map(self._correlator.is_waiting, fresh)):
                 return
-        batches = self._log.poll(min(self.poll_interval, seconds))
+        batches = self._log.poll(min(longest, seconds))
         with self._turn:
             for partition, records in batches.items():
                 self._take(partition, records)
@@ -275,7 +298,7 @@ class SyncReplyReader:
             # All that it holds is new. From its start, for it may have grown to where this reader stood.
             logger.warning("the log of %r was made anew or truncated; reading it from its start", self.topic)
             self._move({**self._positions, **dict.fromkeys(rewound, 0)}, partitions, seconds)
-        self._trouble = None
+        self._trouble = None if batches else _trimmed(self._log.trouble())
 
     def _serve(self, fresh: Sequence[Waiter], partitions: Sequence[int]) -> dict[int, int] | None:
         """Serve new waiters from what is remembered; where to read on for those whom that does not serve."""
@@ -334,7 +357,7 @@ class SyncReplyReader:
         try:
             yield
         except TransportError as error:
-            self._trouble = str(error).rstrip(".")
+            self._trouble = _trimmed(str(error))
             self._log.disconnect()
             if self._positions and not error.retryable:
                 # It has been read before: brokers that come back may for a while not know their topics.
@@ -351,6 +374,10 @@ def _wanted(waiters: Iterable[Waiter], partitions: Sequence[int]) -> dict[int, i
             offset = cursor.get(partition, 0)
             wanted[partition] = min(offset, wanted.get(partition, offset))
     return wanted
+
+
+def _trimmed(said: str | None) -> str | None:
+    return None if said is None else said.rstrip(".")
 
 
 def _note(arrived: deque[tuple[int, Reply]], index: int, reply: Reply) -> None:

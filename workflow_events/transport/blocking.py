@@ -43,6 +43,7 @@ __all__ = [
     "new_admin",
     "new_consumer",
     "new_producer",
+    "outage",
     "send",
     "send_all",
 ]
@@ -131,6 +132,17 @@ def new_consumer(settings: KafkaSettings, **options: Any) -> KafkaConsumer:
     )
     consumer.connection = connection
     return consumer
+
+
+def outage(settings: KafkaSettings, consumer: KafkaConsumer, topic: str) -> str | None:
+    """Why no broker is connected; None while one is. Asks nobody: kafka-python's ``poll`` goes on trying in silence.
+
+    Args:
+        consumer: from :func:`new_consumer`.
+        topic: what it reads.
+    """
+    fault = consumer.connection.outage
+    return None if fault is None else str(translate(fault, action="read", settings=settings, topic=topic))
 
 
 def check_readable(settings: KafkaSettings, consumer: KafkaConsumer, topic: str, timeout: float) -> None:

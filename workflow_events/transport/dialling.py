@@ -50,6 +50,11 @@ class Connection(KafkaNetClient):  # type: ignore[misc]  # kafka-python has no t
         fault: BaseException | None = self._manager.fault
         return fault
 
+    @property
+    def outage(self) -> BaseException | None:
+        """Why no broker is connected; None while one is, and until an attempt has failed."""
+        return None if any(self.connected(broker.node_id) for broker in self.cluster.brokers()) else self.fault
+
     def topic_error(self, topic: str, timeout: float) -> int:
         """What the cluster says of a topic: an error code of the protocol, nought if it is there.
 
