@@ -251,6 +251,19 @@ async def test_a_worker_that_may_neither_tell_nor_hear_logs_the_rights_and_works
             await eventually(lambda: f"READ and DESCRIBE on topic '{heard}'" in caplog.text)
 
 
+async def test_a_worker_that_may_use_no_transactions_logs_the_right_and_works_on_without(
+    admin: KafkaSettings, user: Admit, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given a worker that lacks the right to its transactional id
+    settings = user(admin, without(roles.worker(admin), "WRITE", f"{GROUP}-"))
+    with caplog.at_level(logging.WARNING):
+        async with working(settings).running(), AsyncWorkflowClient(admin) as client:
+            # When it is asked, then it answers
+            assert (await client.request("add", {"n": 1}, timeout=30)).result == {"n": 2}
+    # And the log names the right
+    assert f"WRITE and DESCRIBE on the transactional id '{GROUP}-" in caplog.text
+
+
 @pytest.mark.parametrize("may", [True, False])
 def test_of_the_workers_group_is_told_who_may_ask_about_it(admin: KafkaSettings, user: Admit, may: bool) -> None:  # noqa: FBT001
     rights = roles.requester(admin)
