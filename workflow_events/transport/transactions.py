@@ -7,7 +7,6 @@ abandoned. The next one with the same transactional id aborts on the broker what
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aiokafka.client import CoordinationType
@@ -35,7 +34,7 @@ from workflow_events.transport.timing import TOPIC_PATIENCE
 from workflow_events.transport.transactional_offsets import FENCED, FencedOffsets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -65,6 +64,16 @@ _TROUBLES = (
 )
 
 
+_STEPS = (
+    "_send_produce_req",
+    "_do_add_partitions_to_txn",
+    "_do_add_offsets_to_txn",
+    "_do_txn_offset_commit",
+    "_do_txn_commit",
+)
+_LOOK_AGAIN = 0.05  # seconds
+
+
 class NoTransactionsError(TransportError):
     """The broker has no transactions."""
 
@@ -86,25 +95,20 @@ class TransactionalProducer(aio.Producer):
 
     def __init__(self, settings: KafkaSettings, transactional_id: str, timeout: float) -> None:
         super().__init__(settings, transactional_id=transactional_id, transaction_timeout_ms=round(timeout * 1000))
-        self._abandoned = False
         self._member: AIOKafkaConsumer = None
+        self._at_work: set[asyncio.Task[Any]] = set()
         sender = self._sender
-        find_coordinator = sender._find_coordinator  # noqa: SLF001
-
-        async def find(kind: Any, key: str) -> Any:
-            if self._abandoned:  # else it would be looked for, through a closed client, for ever
-                raise ProducerClosed
-            return await find_coordinator(kind, key)
 
         async def commit_offsets(offsets: dict[TopicPartition, OffsetAndMetadata], group_id: str) -> None:
-            node = await find(CoordinationType.GROUP, group_id)
+            node = await sender._find_coordinator(CoordinationType.GROUP, group_id)  # noqa: SLF001
             try:
                 await FencedOffsets(sender, offsets, self._member).do(node)
             except NotImplementedError:  # a broker before 2.5 fences no members
                 await TxnOffsetCommitHandler(sender, offsets, group_id).do(node)
 
-        sender._find_coordinator = find  # noqa: SLF001
         sender._do_txn_offset_commit = commit_offsets  # noqa: SLF001
+        for name in _STEPS:
+            setattr(sender, name, self._noting(getattr(sender, name)))
 
     async def start(self) -> None:
         """Connect, and have the broker end what an earlier producer with this id has left open."""
@@ -155,14 +159,33 @@ class TransactionalProducer(aio.Producer):
             raise self._translated(self._cause() or error, messages) from error
 
     async def abandon(self) -> None:
-        """Close the connections at once, whatever is under way."""
-        self._abandoned = True
+        """Close the connections at once, whatever is under way.
+
+        ``stop()`` would have aiokafka's sender finish its steps, each of which goes on for ever while no broker answers.
+        """
+        self._closed = True
         await self.look_ups.cancel()
-        self._message_accumulator.fail_all(ProducerClosed())
+        sending = self._sender.sender_task
+        while sending is not None and not sending.done():
+            for task in (sending, *self._at_work):
+                task.cancel()
+            await asyncio.wait([sending], timeout=_LOOK_AGAIN)
         await self.client.close()
-        with contextlib.suppress(*FOREIGN, AssertionError):
-            await self.stop()
-        self._cause()  # has been seen to
+        self._cause()
+        for batches in self._message_accumulator._batches.values():  # noqa: SLF001
+            for batch in batches:
+                _seen_to(batch._drain_waiter)  # noqa: SLF001
+
+    def _noting(self, step: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """A step of aiokafka's sender, in a task of its own that is noted while it is at work."""
+
+        async def noted(*arguments: Any) -> Any:
+            if (task := asyncio.current_task()) is not None:
+                self._at_work.add(task)
+                task.add_done_callback(self._at_work.discard)
+            return await step(*arguments)
+
+        return noted
 
     async def _send_all(
         self,
@@ -176,7 +199,10 @@ class TransactionalProducer(aio.Producer):
         await self.begin_transaction()
         transaction = self._txn_manager
         transaction._transaction_waiter.add_done_callback(_seen_to)  # noqa: SLF001
-        sent = [await self.send(one.topic, one.value, one.key, one.partition, headers=one.headers) for one in messages]
+        sent = []
+        for one in messages:
+            sent.append(await self.send(one.topic, one.value, one.key, one.partition, headers=one.headers))
+            sent[-1].add_done_callback(_seen_to)
         if offsets:
             self._member = member
             group_id = member._coordinator.group_id  # noqa: SLF001
@@ -239,5 +265,5 @@ async def start_transactional_producer(
 
 def _seen_to(future: asyncio.Future[Any]) -> None:
     """Asyncio logs an exception that nobody has asked for; who waits for this one gets it by another way too."""
-    if not future.cancelled():
+    if future.done() and not future.cancelled():
         future.exception()

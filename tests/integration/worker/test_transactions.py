@@ -229,9 +229,7 @@ async def member(settings: KafkaSettings, group_id: str) -> AsyncIterator[AIOKaf
         await consumer.stop()
 
 
-async def answer_in_a_transaction(
-    settings: KafkaSettings, consumer: Any, *, may_commit: bool = True
-) -> None:
+async def answer_in_a_transaction(settings: KafkaSettings, consumer: Any, *, may_commit: bool = True) -> None:
     """A result, and offset 7 of one partition with metadata, by a producer that is abandoned if that fails."""
     answer = WorkflowResultEvent(correlation_id=uuid4(), workflow_id="w", workflow_run_id="r")
     message = wire.result_message(answer, topic=settings.workflow_results_topic)
