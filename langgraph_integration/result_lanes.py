@@ -2,7 +2,8 @@
 
 All that wait do, for a transaction costs the same with one result as with a hundred. But it stands or falls as a whole, and is as
 slow as the slowest partition in it. So each topic has a lane: one whose topic has let us down, or has not been tried yet, goes by
-itself, and where it is refused, one result at a time, until it is known whose fault that was.
+itself, and where it is refused, one result at a time, until it is known whose fault that was. One that keeps failing while others
+do not is *sick*, and its results are given up to be published without a transaction: each attempt would hold up all others.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ T = TypeVar("T")
 
 MOST_AT_ONCE: Final = 500
 """Results in a transaction."""
+_FAILURES_OF_THE_SICK: Final = 3
+_SICK_SECONDS: Final = 60.0
+"""Until a sick topic is tried again."""
 
 
 @dataclass(slots=True)
@@ -27,6 +31,7 @@ class _Lane(Generic[T]):
     failures: int = 0
     not_before: float = 0.0
     one_by_one: int = 0
+    others_at_first: int = 0  # transactions that had been committed when it failed first
 
 
 class Lanes(Generic[T]):
@@ -40,6 +45,7 @@ class Lanes(Generic[T]):
         self._backoff = backoff
         self._lanes: dict[str, _Lane[T]] = {}
         self._turn_of_the_unsound = True
+        self._committed = 0
 
     def __len__(self) -> int:
         return sum(len(lane.waiting) for lane in self._lanes.values())
@@ -89,32 +95,49 @@ class Lanes(Generic[T]):
 
     def succeeded(self, taken: Iterable[str]) -> None:
         """The transaction is committed."""
+        self._committed += 1
         for topic in taken:
             lane = self._lanes[topic]
             lane.failures = 0
             lane.one_by_one = max(0, lane.one_by_one - 1)
             lane.sound = not lane.one_by_one
 
-    def failed(self, taken: dict[str, list[T]], now: float) -> None:
-        """Nothing of the transaction is stored, and it may be tried again."""
+    def is_sick(self, topic: str, now: float) -> bool:
+        """Whether a topic's results are better published by themselves for now."""
+        lane = self._lanes.get(topic)
+        return lane is not None and now < lane.not_before and self._ails(lane)
+
+    def failed(self, taken: dict[str, list[T]], now: float) -> list[T]:
+        """Nothing of the transaction is stored, and it may be tried again; returned is what is given up."""
+        given_up: list[T] = []
         for topic, results in taken.items():
             lane = self._lanes[topic]
             lane.waiting.extendleft(reversed(results))
             lane.sound = False
+            if not lane.failures:
+                lane.others_at_first = self._committed
             lane.failures += 1
             lane.not_before = now + self._backoff(lane.failures)
+            if self._ails(lane):
+                lane.not_before = now + _SICK_SECONDS
+                given_up += _pop(lane, len(lane.waiting))
+        return given_up
 
     def refused(self, taken: dict[str, list[T]]) -> list[T]:
         """Nothing of the transaction is stored, for the fault of one of its results; returned if it is known which."""
         if sum(map(len, taken.values())) == 1:
-            self.succeeded(taken)  # the fault is not the lane's
-            return next(iter(taken.values()))
+            ((topic, results),) = taken.items()
+            self._lanes[topic].one_by_one = max(0, self._lanes[topic].one_by_one - 1)
+            return results
         for topic, results in taken.items():
             lane = self._lanes[topic]
             lane.waiting.extendleft(reversed(results))
             lane.sound = False
             lane.one_by_one = max(lane.one_by_one, len(results))
         return []
+
+    def _ails(self, lane: _Lane[T]) -> bool:
+        return lane.failures >= _FAILURES_OF_THE_SICK and self._committed > lane.others_at_first
 
 
 def _pop(lane: _Lane[T], most: int) -> list[T]:

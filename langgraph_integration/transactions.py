@@ -46,7 +46,6 @@ log = logging.getLogger(__name__)
 TRANSACTION_TIMEOUT: Final = 10.0
 """After which the broker aborts what a dead worker has left open. Until then nobody reads on behind it."""
 _PATIENCE: Final = 5.0
-_START_PATIENCE: Final = 5.0
 _STOP_PATIENCE: Final = 5.0
 _LOOK_AGAIN: Final = 0.05
 
@@ -134,8 +133,8 @@ class Transactions:
             TransportError: this message cannot be published, and waiting will not help.
             asyncio.CancelledError: the request is another worker's by now, who will answer it.
         """
-        if not self.on:
-            raise TransactionsOffError("no transactions here")
+        if not self.on or self._lanes.is_sick(message.topic, asyncio.get_running_loop().time()):
+            raise TransactionsOffError("no transactions here and now")
         ended = _Ended(message, delivery, asyncio.get_running_loop().create_future())
         self._lanes.add(message.topic, ended)
         self._more.set()
@@ -188,7 +187,8 @@ class Transactions:
             await producer.abandon()
             if error.retryable:
                 log.warning("%s; the %d results in it are published again", error, len(batch))
-                self._lanes.failed(taken, asyncio.get_running_loop().time())
+                given_up = self._lanes.failed(taken, asyncio.get_running_loop().time())
+                _fail(given_up, TransactionsOffError("not for this topic now"))
             else:
                 _fail(self._lanes.refused(taken), error)
             return
@@ -202,7 +202,10 @@ class Transactions:
 
     async def _start(self) -> TransactionalProducer:
         return await start_transactional_producer(
-            self._settings, self.transactional_id, transaction_timeout=TRANSACTION_TIMEOUT, patience=_START_PATIENCE
+            self._settings,
+            self.transactional_id,
+            transaction_timeout=TRANSACTION_TIMEOUT,
+            patience=self._settings.connect_timeout,
         )
 
     async def _start_again(self) -> None:

@@ -60,7 +60,11 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-512"])
 async def test_the_whole_flow_runs_with_each_role_holding_only_its_rights(
-    admin: KafkaSettings, user: Admit, command: Callable[..., Any], mechanism: str
+    admin: KafkaSettings,
+    user: Admit,
+    command: Callable[..., Any],
+    mechanism: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     # Given a user for each role
     def make(role: Callable[[KafkaSettings], Any]) -> KafkaSettings:
@@ -93,6 +97,7 @@ async def test_the_whole_flow_runs_with_each_role_holding_only_its_rights(
         asked = await asyncio.to_thread(command, requester, "request", "add", "--data", '{"n": 5}', "--timeout", "30")
         assert (asked.exit_code, '"n": 6' in asked.stdout) == (0, True), asked.output
     # Then each has been served, and nobody was refused
+    assert "are not published in transactions" not in caplog.text
 
 
 def test_the_topics_are_made_and_checked_with_the_rights_for_it(

@@ -66,10 +66,49 @@ def test_a_refusal_is_tried_one_by_one_until_it_is_known_whose_it_is() -> None:
             fine.append(result)
             waiting.succeeded(taken)
     assert (blamed, sorted(fine)) == (["bad"], ["good", "other"])
-    # And then all share a transaction again
+    # And the topic of that one goes by itself until it works again
+    for result in ("next", "after"):
+        waiting.add("a", result)
+        waiting.succeeded(waiting.take(0))
     for topic in ("a", "b"):
-        waiting.add(topic, "next")
-    assert waiting.take(0) == {"a": ["next"], "b": ["next"]}
+        waiting.add(topic, "last")
+    assert waiting.take(0) == {"a": ["last"], "b": ["last"]}
+
+
+def test_a_topic_that_fails_while_others_do_not_is_given_up_for_a_while() -> None:
+    waiting = lanes("fine", "sick")
+    # Given a topic that fails again and again
+    waiting.add("sick", "1")
+    assert waiting.failed(waiting.take(0), now=0) == []
+    assert waiting.failed(waiting.take(1), now=1) == []
+    # When another works meanwhile
+    waiting.add("fine", "2")
+    waiting.succeeded(waiting.take(1))
+    # Then all of its results are given up with the third failure, and no more are wanted for a minute
+    taken = waiting.take(3)
+    waiting.add("sick", "3")
+    assert waiting.failed(taken, now=3) == ["1", "3"]
+    assert waiting.is_sick("sick", 62)
+    assert not waiting.is_sick("sick", 63)
+    assert not waiting.is_sick("fine", 3)
+    # And one failure more is enough then, and one success sets all right
+    waiting.add("sick", "4")
+    assert waiting.failed(waiting.take(63), now=63) == ["4"]
+    waiting.add("sick", "5")
+    waiting.succeeded(waiting.take(123))
+    assert not waiting.is_sick("sick", 123)
+    waiting.add("sick", "6")
+    assert waiting.failed(waiting.take(124), now=124) == []
+
+
+def test_where_nothing_works_nothing_is_given_up() -> None:
+    waiting = lanes("one", "other")
+    for now in range(0, 100, 10):
+        for topic in ("one", "other"):
+            waiting.add(topic, "result")
+        while taken := waiting.take(now):
+            assert waiting.failed(taken, now) == []
+    assert len(waiting) == 20
 
 
 def test_neither_a_busy_topic_nor_one_in_trouble_starves_the_other() -> None:
