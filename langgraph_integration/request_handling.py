@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -125,11 +125,12 @@ class RequestHandler:
         structlog.contextvars.bind_contextvars(correlation_id=str(event.event_id), workflow_id=event.workflow_id)
         with self._cancellations.watching(event) as cancellation:
             try:
-                async with self._turn(event, cancellation, crash_guard):
+                async with self._turn(event, cancellation, crash_guard) as slot:
                     on_start()
                     result = await self._result(event, cancellation, hand_over or HandOver(), crash_guard)
                     cancellation.end()
                     on_answer()
+                    await slot.aclose()  # another may run while this one is published
                     await self._answers.give(record, event, result, delivery)
                     return
             except HandedOverError as error:
@@ -146,17 +147,19 @@ class RequestHandler:
     @asynccontextmanager
     async def _turn(
         self, event: WorkflowEvent, cancellation: Cancellation, crash_guard: CrashGuard
-    ) -> AsyncIterator[None]:
-        if cancellation.asked is not None:
-            yield  # nothing will run, so there is nothing to wait for
-            return
-        async with (
-            self._requests.turn(str(event.event_id)),
-            self._lanes.turn(thread_of(event)),
-            crash_guard.trial(),
-            self._slots,
-        ):
-            yield
+    ) -> AsyncIterator[AsyncExitStack]:
+        """Its turn of its id, of its thread, and of the slots; what is yielded holds the slot."""
+        async with AsyncExitStack() as slot:
+            if cancellation.asked is not None:
+                yield slot  # nothing will run, so there is nothing to wait for
+                return
+            async with (
+                self._requests.turn(str(event.event_id)),
+                self._lanes.turn(thread_of(event)),
+                crash_guard.trial(),
+            ):
+                await slot.enter_async_context(self._slots)
+                yield slot
 
     async def _result(
         self, event: WorkflowEvent, cancellation: Cancellation, hand_over: HandOver, crash_guard: CrashGuard
