@@ -17,7 +17,7 @@ class CommitFloor:
     Confluent's Parallel Consumer, which keeps beside the mark what has ended above it.)
     """
 
-    __slots__ = ("_ended", "_handed_back", "_next", "_open", "_passed_over", "_taken")
+    __slots__ = ("_ended", "_handed_back", "_next", "_open", "_passed_over", "_passed_over_above", "_taken")
 
     def __init__(self) -> None:
         self._open: list[int] = []  # a heap; what ended is removed when it comes to the top
@@ -25,6 +25,7 @@ class CommitFloor:
         self._taken: set[int] = set()
         self._handed_back: set[int] = set()
         self._passed_over: set[int] = set()
+        self._passed_over_above = 0
         self._next: int | None = None
 
     @property
@@ -57,9 +58,15 @@ class CommitFloor:
         left = (offset for offset in self._open if offset not in self._ended and offset not in ended)
         return min(left, default=self._next)
 
-    def pass_over(self, offsets: Iterable[int]) -> None:
-        """Have offsets that are not taken yet count as ended when their turn comes."""
+    def pass_over(self, offsets: Iterable[int], *, above: int) -> None:
+        """Have offsets that are not taken yet count as ended when their turn comes.
+
+        Args:
+            above: the floor that they were told with. Once an offset below it is taken, the log is another one (made anew, or
+                truncated), and none of them means anything there.
+        """
         self._passed_over.update(offsets)
+        self._passed_over_above = above
 
     def take(self, offset: int) -> bool:
         """Take an offset up; False if it is known already, or to be passed over, and has not to be run again.
@@ -71,6 +78,8 @@ class CommitFloor:
             return True
         if self._next is not None and offset < self._next:
             return False
+        if offset < self._passed_over_above:
+            self._passed_over.clear()
         heapq.heappush(self._open, offset)
         self._taken.add(offset)
         self._next = offset + 1

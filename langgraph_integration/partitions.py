@@ -209,7 +209,8 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
                 log.exception("What the last owners noted of their requests cannot be read")
         for held in taken.values():
             held.committable = True
-            held.floor.pass_over(held.marks.finished)
+            if held.base is not None:
+                held.floor.pass_over(held.marks.finished, above=held.base)
         if self.watch.limit:
             await self.commits.is_member()
         for held in taken.values():

@@ -113,7 +113,7 @@ def test_only_what_is_open_can_be_handed_back() -> None:
 def test_what_is_passed_over_is_not_taken_and_does_not_hold_the_floor() -> None:
     # Given a floor that is told what was done with before
     floor = CommitFloor()
-    floor.pass_over({6, 8})
+    floor.pass_over({6, 8}, above=5)
     assert set(floor.ended) == {6, 8}
     # When all is fetched
     assert [floor.take(offset) for offset in (5, 6, 7, 8)] == [True, False, True, False]
@@ -123,6 +123,16 @@ def test_what_is_passed_over_is_not_taken_and_does_not_hold_the_floor() -> None:
     assert (floor.floor, set(floor.ended)) == (7, {8})
     floor.end(7)
     assert (floor.floor, set(floor.ended)) == (9, set())
+
+
+def test_in_another_log_under_the_same_name_nothing_is_passed_over() -> None:
+    # Given what was done with above offset 5
+    floor = CommitFloor()
+    floor.pass_over({6, 8}, above=5)
+    # When the log begins anew
+    assert [floor.take(offset) for offset in range(9)] == [True] * 9
+    # Then nothing in it was done
+    assert (floor.floor, set(floor.ended)) == (0, set())
 
 
 @pytest.mark.parametrize("ending, expected", [((), 5), ({6}, 5), ({5}, 7), ({5, 7}, 9)])
