@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from aiokafka.structs import ConsumerRecord
 
+    from langgraph_integration.deliveries import Delivery
     from workflow_events.events import WorkflowEvent, WorkflowResultEvent
     from workflow_events.settings import KafkaSettings
 
@@ -52,10 +53,19 @@ class Answers:
         """The answer that a request has had before, where no checkpoint remembers it and this worker does."""
         return self._recent.to(event)
 
-    async def give(self, record: ConsumerRecord, event: WorkflowEvent, result: WorkflowResultEvent) -> None:
+    async def give(
+        self,
+        record: ConsumerRecord,
+        event: WorkflowEvent,
+        result: WorkflowResultEvent,
+        delivery: Delivery | None = None,
+    ) -> None:
         """Answer a request.
 
         A request for a graph that is not here becomes a dead letter too: it can be replayed once the graph is.
+
+        Args:
+            delivery: of the request, to be done with in one transaction with its answer; None: its owner sees to that.
 
         Raises:
             TransportError: the result can be published nowhere, and waiting will not help.
@@ -74,7 +84,7 @@ class Answers:
             },
         )
         try:
-            size = await self._publisher.publish_result(result, return_address_in(record.headers))
+            size = await self._publisher.publish_result(result, return_address_in(record.headers), answers=delivery)
         except UndeliverableError as error:
             if buried:  # one letter for a message is enough
                 log.warning("The refusal of request %s cannot be delivered: %s", event.event_id, error)
@@ -86,14 +96,14 @@ class Answers:
         if not buried:
             self.counts["answered"] += 1
 
-    async def refuse(self, record: ConsumerRecord, refusal: Refusal) -> None:
+    async def refuse(self, record: ConsumerRecord, refusal: Refusal, delivery: Delivery | None = None) -> None:
         """Give a message up, and tell its sender where its id can be read."""
         await self._bury(record, refusal)
         answer = answer_to_invalid(record, refusal, max_bytes=self._settings.max_read_bytes)
         if answer is None:
             return
         try:
-            await self._publisher.publish_result(answer, return_address_in(record.headers))
+            await self._publisher.publish_result(answer, return_address_in(record.headers), answers=delivery)
         except UndeliverableError as error:
             log.warning("The refusal of request %s cannot be delivered: %s", answer.correlation_id, error)
 

@@ -37,9 +37,21 @@ class Delivery:
         hand_over: asks its run to stop after the superstep that it is in.
         answered: whether its run has ended; what is left is to publish the result.
         handed_back: whether it is to be taken up again, as another delivery.
+        ended: whether the floor may pass it.
     """
 
-    __slots__ = ("_owner", "answered", "hand_over", "handed_back", "held", "partition", "record", "started", "task")
+    __slots__ = (
+        "_owner",
+        "answered",
+        "ended",
+        "hand_over",
+        "handed_back",
+        "held",
+        "partition",
+        "record",
+        "started",
+        "task",
+    )
 
     def __init__(self, record: ConsumerRecord, partition: TopicPartition, held: TakenPartition, owner: Owner) -> None:
         self.record = record
@@ -50,6 +62,7 @@ class Delivery:
         self.hand_over = HandOver()
         self.answered = False
         self.handed_back = False
+        self.ended = False
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> None:

@@ -10,23 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import (
-    CommitFailedError,
-    IllegalGenerationError,
-    IllegalStateError,
-    KafkaError,
-    UnknownMemberIdError,
-)
+from aiokafka.errors import CommitFailedError, IllegalStateError
 
+from langgraph_integration.commits import COMMIT_PATIENCE, Commits
 from langgraph_integration.crash_watch import CrashWatch
 from langgraph_integration.deliveries import Delivery, TakenPartition
 from langgraph_integration.releasing import release
-from workflow_events.transport import aio
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -38,9 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Delivery", "HeldPartitions"]
 
 log = logging.getLogger(__name__)
-
-# Seconds that the commit before giving partitions back may take.
-_COMMIT_PATIENCE = 10.0
 
 
 class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -65,12 +55,12 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
     ) -> None:
         self.watch = CrashWatch(max_crashes)
         self._membership = membership
-        self._settings = settings
         self._rebalance_timeout = rebalance_timeout
         self._max_uncommitted = max_uncommitted
         self._held: dict[TopicPartition, TakenPartition] = {}
         self._paused: set[TopicPartition] = set()
-        self._commit_lock = asyncio.Lock()
+        self.commits = Commits(settings, self._held, self.watch, membership)
+        """How far each partition is done, as the group is told."""
         self._consumer: AIOKafkaConsumer = None
         self.in_hand = 0
         self.assigned = asyncio.Event()
@@ -80,6 +70,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
     def attach(self, consumer: AIOKafkaConsumer) -> None:
         """Say which consumer the partitions belong to; once, before it is read from."""
         self._consumer = consumer
+        self.commits.attach(consumer)
 
     @property
     def partitions(self) -> list[TopicPartition]:
@@ -107,10 +98,7 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         if handling.cancelled() or handling.exception() is not None:
             held.marks.hand_back(delivery.record.offset)
             return
-        held.marks.settle(delivery.record.offset)
-        held.floor.end(delivery.record.offset)
-        if held is self._held.get(delivery.partition) and not held.leaving:
-            self._pause_or_resume(delivery.partition, held)
+        self.end(delivery)
 
     async def mark(self, delivery: Delivery) -> None:
         """Note that a run begins, and store that first where a worker has died before."""
@@ -126,60 +114,31 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         wary = held.marks.wary and (held.wary_until is None or offset < held.wary_until)
         if wary or on_trial:
             try:
-                await self.commit()
+                await self.commits.commit()
             except CommitFailedError as error:
                 log.warning("The start of a run is not stored, for the group is rebalancing: %s", error)
 
-    async def commit(self, *, probe: bool = False, last: bool = False) -> None:
-        """Commit each partition's floor and marks where they have moved.
+    def holds(self, delivery: Delivery) -> bool:
+        """Whether a message is still this worker's to answer, as far as the group has told it."""
+        return not delivery.handed_back and self._held.get(delivery.partition) is delivery.held
 
-        Args:
-            probe: commit also what has not moved, to learn whether the group still knows us.
-            last: the worker ends, and gives back whatever it holds.
-
-        Raises:
-            CommitFailedError: the group has gone on without us; what was to be committed will be delivered again.
-            TransportError: the commit is refused.
-        """
-        async with self._commit_lock:
-            stands = {}
-            for partition, held in self._held.items():
-                held.given_back |= last
-                stand = self._stand(held)
-                if stand is not None and (probe or stand != held.committed):
-                    stands[partition] = stand
-            if not stands:
-                return
-            sent_at = time.monotonic()
-            try:
-                await self._consumer.commit(stands)
-            except CommitFailedError:
-                raise
-            except IllegalStateError as error:
-                raise CommitFailedError(str(error)) from error
-            except KafkaError:
-                with aio.map_errors(self._settings, "commit offsets", topic=next(iter(stands)).topic):
-                    raise
-            if self._membership is not None:
-                self._membership.confirm(sent_at)  # a commit keeps a member's session alive, as a heartbeat does
-            for partition, stand in stands.items():
-                if (still := self._held.get(partition)) is not None:
-                    still.committed = stand
-
-    def _stand(self, held: TakenPartition) -> tuple[int, str] | None:
-        """What to commit for a partition; None while that is not known."""
-        floor = held.base if held.floor.floor is None else held.floor.floor
-        if floor is None or not held.committable:
-            return None
-        if not self.watch.limit:
-            return (floor, "")
-        return (floor, held.marks.write(floor=floor, held=not held.given_back, trial=self.watch.in_trial))
+    def end(self, delivery: Delivery) -> None:
+        """Let the floor pass a message that is done with; once it has, nothing."""
+        if delivery.ended or delivery.handed_back:
+            return
+        delivery.ended = True
+        held = delivery.held
+        held.marks.settle(delivery.record.offset)
+        held.floor.end(delivery.record.offset)
+        if held is self._held.get(delivery.partition) and not held.leaving:
+            self._pause_or_resume(delivery.partition, held)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Aiokafka's: the group has given us these partitions."""
         if self._membership is not None:
             self._membership.begin()
-        self._held = {partition: TakenPartition() for partition in assigned}
+        self._held.clear()  # the same dictionary, which the commits look at
+        self._held.update({partition: TakenPartition() for partition in assigned})
         self._paused.clear()
         await self._read_marks(dict(self._held))
         self.assigned.set()
@@ -193,13 +152,13 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             return
         for held in leaving.values():
             held.leaving = True
-        grace = self._rebalance_timeout if await self._is_member() else 0.0
+        grace = self._rebalance_timeout if await self.commits.is_member() else 0.0
         handed_back = await release(
             [delivery for held in leaving.values() for delivery in held.deliveries], grace=grace
         )
         for held in leaving.values():
             held.given_back = True
-        await self._is_member()
+        await self.commits.is_member()
         for partition in leaving:
             del self._held[partition]
         self._paused -= set(leaving)
@@ -242,29 +201,20 @@ class HeldPartitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
 
     async def _read_marks(self, taken: dict[TopicPartition, TakenPartition]) -> None:
         """Read what the last owners noted, and note that the partitions are in these hands now."""
-        if self.watch.limit and taken:
+        if taken:
             try:
-                async with asyncio.timeout(_COMMIT_PATIENCE):
+                async with asyncio.timeout(COMMIT_PATIENCE):
                     await self.watch.read(self._consumer, taken)
             except Exception:
-                log.exception("Whether requests have crashed their workers cannot be read")
+                log.exception("What the last owners noted of their requests cannot be read")
         for held in taken.values():
             held.committable = True
+            if held.base is not None:
+                held.floor.pass_over(held.marks.finished, above=held.base)
         if self.watch.limit:
-            await self._is_member()
+            await self.commits.is_member()
         for held in taken.values():
             held.known.set()
-
-    async def _is_member(self) -> bool:
-        """Commits what is done; False if the group has already given our partitions to others."""
-        try:
-            async with asyncio.timeout(_COMMIT_PATIENCE):  # aiokafka itself would try for ever
-                await self.commit(probe=True)
-        except CommitFailedError as error:
-            return not isinstance(error.__cause__, IllegalGenerationError | UnknownMemberIdError)
-        except Exception:
-            log.exception("Offsets not committed")
-        return True
 
     def _pause_or_resume(self, partition: TopicPartition, held: TakenPartition) -> None:
         if partition in self._paused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_never, wait_random_
 from langgraph_integration.dead_letters import without_value
 from langgraph_integration.error_details import describe_error
 from langgraph_integration.errors import ResultTooLargeError
+from langgraph_integration.transactions import TransactionsOffError
 from workflow_events.errors import DeliveryError, MessageTooLargeError, TransportError
 from workflow_events.events import ResultStatus, WorkflowResultEvent
 from workflow_events.settings_checks import TOPIC_NAME
@@ -17,6 +19,8 @@ from workflow_events.transport import aio
 from workflow_events.wire import OutgoingMessage, ReturnAddress, result_message
 
 if TYPE_CHECKING:
+    from langgraph_integration.deliveries import Delivery
+    from langgraph_integration.transactions import Transactions
     from workflow_events.settings import KafkaSettings
 
 __all__ = ["Publisher", "UndeliverableError", "shortened"]
@@ -40,13 +44,23 @@ class Publisher:
     Args:
         producer: started.
         settings: name the topics.
+        transactions: publish results together with the offsets of their requests; None: nobody does.
     """
 
-    def __init__(self, producer: aio.Producer, settings: KafkaSettings) -> None:
+    def __init__(
+        self, producer: aio.Producer, settings: KafkaSettings, transactions: Transactions | None = None
+    ) -> None:
         self._producer = producer
         self._settings = settings
+        self._transactions = transactions
 
-    async def publish_result(self, result: WorkflowResultEvent, address: ReturnAddress | None = None) -> int:
+    async def publish_result(
+        self,
+        result: WorkflowResultEvent,
+        address: ReturnAddress | None = None,
+        *,
+        answers: Delivery | None = None,
+    ) -> int:
         """Publish a result to a return address, or to the results topic. One that is too large becomes an error result.
 
         Returns:
@@ -61,11 +75,11 @@ class Publisher:
             self._check(target)
             try:
                 message = result_message(result, topic=target.topic, partition=target.partition)
-                await self._send(message)
+                await self._send(message, answers)
             except MessageTooLargeError as error:
                 short = shortened(result, error)
                 message = result_message(short, topic=target.topic, partition=target.partition)
-                await self._send(message)
+                await self._send(message, answers)
         except TransportError as error:
             if target.topic == self._settings.workflow_results_topic and target.partition is None:
                 raise
@@ -91,14 +105,22 @@ class Publisher:
         if not TOPIC_NAME.fullmatch(target.topic):  # else it is looked for, for as long as a new topic is waited for
             raise UndeliverableError(f"{target.topic[:_LONGEST_SHOWN]!r} is no topic name")
 
-    async def _send(self, message: OutgoingMessage) -> None:
+    async def _send(self, message: OutgoingMessage, answers: Delivery | None = None) -> None:
         try:
-            await aio.send(self._producer, message)
+            await self._try(message, answers)
         except TransportError as error:
             if not _may_pass(error):
                 raise
             logger.warning("%s; trying again until it is through", error)
-            await _patiently(aio.send, self._producer, message)
+            await _patiently(self._try, message, answers)
+
+    async def _try(self, message: OutgoingMessage, answers: Delivery | None) -> None:
+        if answers is not None and self._transactions is not None and self._transactions.on:
+            ready = await aio.prepared(self._producer, message)
+            with contextlib.suppress(TransactionsOffError):
+                await self._transactions.publish(ready, answers)
+                return
+        await aio.send(self._producer, message)
 
 
 def shortened(result: WorkflowResultEvent, cause: MessageTooLargeError) -> WorkflowResultEvent:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import structlog
@@ -24,6 +24,7 @@ from workflow_events.signing import REQUEST_TYPES, Signatures
 if TYPE_CHECKING:
     from aiokafka.structs import ConsumerRecord
 
+    from langgraph_integration.deliveries import Delivery
     from langgraph_integration.progress import Progress, RequestProgress
     from langgraph_integration.publishing import Publisher
     from workflow_events.events import WorkflowEvent, WorkflowResultEvent
@@ -83,7 +84,7 @@ class RequestHandler:
         hand_over: HandOver | None = None,
         *,
         on_answer: Callable[[], None] = lambda: None,
-        crash_guard: CrashGuard = UNGUARDED,
+        delivery: Delivery | None = None,
     ) -> None:
         """Process a message, in a task of its own.
 
@@ -95,11 +96,13 @@ class RequestHandler:
             on_start: called when its turn has come; until then nothing of it has been done.
             hand_over: asks its run to stop after the superstep that it is in.
             on_answer: called when its run has ended, before the result is published.
-            crash_guard: tells how many workers the request has crashed, and is told when its run begins.
+            delivery: tells how many workers the request has crashed, is told when its run begins, and is done with in one
+                transaction with its result, where there are transactions; None: nobody is, or does.
 
         Raises:
             TransportError: the result can be published nowhere, and waiting will not help.
         """
+        crash_guard: CrashGuard = delivery or UNGUARDED
         if self._signatures is not None and not self._signatures.admits(record, REQUEST_TYPES, topic=record.topic):
             # Not even a dead letter: whoever asked without a key would be answered in our name.
             on_start()
@@ -112,7 +115,8 @@ class RequestHandler:
             event = read_request(record.value, max_bytes=self._settings.max_read_bytes)
         except Refusal as refusal:
             on_start()
-            await self._answers.refuse(record, refusal)
+            on_answer()
+            await self._answers.refuse(record, refusal, delivery)
             return
         if event.event_type not in REQUESTS:
             self.counts["ignored"] += 1
@@ -123,13 +127,14 @@ class RequestHandler:
             if telling is not None and cancellation.asked is None:
                 telling.accepted()
             try:
-                async with self._turn(event, cancellation, crash_guard):
+                async with self._turn(event, cancellation, crash_guard) as slot:
                     on_start()
                     supervision = Supervision(telling, cancellation, hand_over or HandOver())
                     result = await self._result(event, supervision, crash_guard)
                     cancellation.end()
                     on_answer()
-                    await self._answers.give(record, event, result)
+                    await slot.aclose()  # another may run while this one is published
+                    await self._answers.give(record, event, result, delivery)
                     return
             except HandedOverError as error:
                 log.info("Request %s is handed over at its checkpoint", event.event_id)
@@ -140,22 +145,24 @@ class RequestHandler:
             on_start()
             on_answer()
             # Its turn had not come.
-            await self._answers.give(record, event, cancelled(event, cancellation.asked))
+            await self._answers.give(record, event, cancelled(event, cancellation.asked), delivery)
 
     @asynccontextmanager
     async def _turn(
         self, event: WorkflowEvent, cancellation: Cancellation, crash_guard: CrashGuard
-    ) -> AsyncIterator[None]:
-        if cancellation.asked is not None:
-            yield  # nothing will run, so there is nothing to wait for
-            return
-        async with (
-            self._requests.turn(str(event.event_id)),
-            self._lanes.turn(thread_of(event)),
-            crash_guard.trial(),
-            self._slots,
-        ):
-            yield
+    ) -> AsyncIterator[AsyncExitStack]:
+        """Its turn of its id, of its thread, and of the slots; what is yielded holds the slot."""
+        async with AsyncExitStack() as slot:
+            if cancellation.asked is not None:
+                yield slot  # nothing will run, so there is nothing to wait for
+                return
+            async with (
+                self._requests.turn(str(event.event_id)),
+                self._lanes.turn(thread_of(event)),
+                crash_guard.trial(),
+            ):
+                await slot.enter_async_context(self._slots)
+                yield slot
 
     def _telling(self, event: WorkflowEvent) -> AbstractContextManager[RequestProgress | None]:
         return nullcontext() if self._progress is None else self._progress.of(event)

@@ -9,12 +9,18 @@ A worker notes which requests it has begun. When it gives a partition back, it t
 the next owner charges each request that stands there with one crash. Sixteen may have been running when one of them killed the
 worker. So that the other fifteen are not buried with it, a request that is one crash short of the limit is put *on trial*: such
 requests run one at a time in a worker, and a worker that dies in a trial has that one charged and no other.
+
+Beside the marks travels which requests above the floor are done with, so that the next owner passes them over
+(:mod:`~langgraph_integration.finished_offsets`).
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any, Final
+
+from langgraph_integration.finished_offsets import read_finished, write_finished
 
 __all__ = ["LONGEST_MARKS", "StartMarks"]
 
@@ -31,10 +37,12 @@ class StartMarks:
     Attributes:
         wary: whether the last owner died without giving the partition back. Then a start is to be stored before the run
             begins. Else it may be stored with the next commit, so that a run waits for nothing.
+        finished: the offsets above the floor that the last owner was done with.
     """
 
     def __init__(self) -> None:
         self.wary = False
+        self.finished: frozenset[int] = frozenset()
         self._crashes: dict[int, int] = {}
         self._begun: set[int] = set()
         self._on_trial: set[int] = set()
@@ -51,6 +59,7 @@ class StartMarks:
         said = _parse(text)
         if said is None:
             return marks
+        marks.finished = read_finished(said.get("finished"), floor=floor)
         marks._crashes = {
             floor + distance: crashes
             for distance, crashes in _pairs(said.get("crashes"))
@@ -83,18 +92,28 @@ class StartMarks:
         self.hand_back(offset)
         self._crashes.pop(offset, None)
 
-    def write(self, *, floor: int, held: bool, trial: bool) -> str:
+    def write(self, *, floor: int, held: bool, trial: bool, finished: Collection[int] = ()) -> str:
         """The metadata to commit with ``floor``; empty where there is nothing to say.
 
         Args:
             floor: the offset that is committed.
             held: whether the partition stays with this worker.
             trial: whether any request is on trial in this worker, of this partition or another.
+            finished: offsets above the floor that are done with; none of them counts as begun.
         """
-        crashes = {offset - floor: count for offset, count in sorted(self._crashes.items()) if offset >= floor}
-        begun = [offset - floor for offset in sorted(self._begun) if offset >= floor]
-        on_trial = [offset - floor for offset in sorted(self._on_trial) if offset >= floor] if trial else None
-        text = _write(crashes, begun, on_trial, held=held)
+        done = write_finished(finished, floor=floor)
+        crashes = {
+            offset - floor: count
+            for offset, count in sorted(self._crashes.items())
+            if offset >= floor and offset not in finished
+        }
+        begun = [offset - floor for offset in sorted(self._begun) if offset >= floor and offset not in finished]
+        on_trial = None
+        if trial:
+            on_trial = [
+                offset - floor for offset in sorted(self._on_trial) if offset >= floor and offset not in finished
+            ]
+        text = _write(crashes, begun, on_trial, done, held=held)
         while len(text) > LONGEST_MARKS:
             # The least that is known of is given up first: what has crashed nobody, then what lies furthest back.
             fresh = [distance for distance in begun if distance not in crashes]
@@ -103,14 +122,16 @@ class StartMarks:
             else:
                 crashes = dict(sorted(crashes.items(), key=lambda one: -one[1])[: len(crashes) // 2])
                 begun = [distance for distance in begun if distance in crashes]
-            text = _write(crashes, begun, on_trial, held=held)
+            text = _write(crashes, begun, on_trial, done, held=held)
         return text
 
 
-def _write(crashes: dict[int, int], begun: list[int], on_trial: list[int] | None, *, held: bool) -> str:
-    if not held and not crashes:
+def _write(crashes: dict[int, int], begun: list[int], on_trial: list[int] | None, finished: str, *, held: bool) -> str:
+    if not held and not crashes and not finished:
         return ""
     said: dict[str, Any] = {"marks": _VERSION}
+    if finished:
+        said["finished"] = finished
     if crashes:
         said["crashes"] = list(crashes.items())
     if held:

@@ -26,6 +26,7 @@ from langgraph_integration.publishing import Publisher
 from langgraph_integration.releasing import release
 from langgraph_integration.request_handling import RequestHandler
 from langgraph_integration.signals import on_stop_signals
+from langgraph_integration.transactions import Transactions
 from langgraph_integration.worker_settings import WorkerSettings
 from workflow_events.errors import ConfigurationError, WorkflowEventsError
 from workflow_events.payloads import Payloads
@@ -63,8 +64,8 @@ class WorkflowWorker:
         worker = WorkflowWorker(KafkaSettings(), graphs={"summarise": graph})
         asyncio.run(worker.run())
 
-    A request is committed only once its result is stored by all in-sync replicas. What is in hand when a worker dies is
-    delivered to another, which goes on from the last checkpoint where there is a checkpointer.
+    A request is committed in one transaction with its result, or once that is stored by all in-sync replicas. What is in
+    hand when a worker dies is delivered to another, which goes on from the last checkpoint where there is a checkpointer.
 
     Args:
         settings: where Kafka is and what the topics are called; the environment's where None.
@@ -177,7 +178,8 @@ class WorkflowWorker:
             error_policy=self.error_policy,
             take_payload=Payloads(self.settings).atake,
         )
-        publisher = Publisher(producer, self.settings)
+        transactions = Transactions(self.settings, self._held, self._membership, options)
+        publisher = Publisher(producer, self.settings, transactions)
         if self.progress is not None:
             await stack.enter_async_context(self.progress.telling())
         cancellations = Cancellations()
@@ -208,6 +210,7 @@ class WorkflowWorker:
         self._held.attach(consumer)
         aio.on_heartbeat(consumer, self._membership.confirm)
         stack.push_async_callback(self._commit_the_last)
+        await stack.enter_async_context(transactions.running(consumer))
         await stack.enter_async_context(self.health.serving(consumer))
         log.info(
             "Worker started: graphs %s, group %s, topic %s at %s",
@@ -237,7 +240,7 @@ class WorkflowWorker:
         while True:
             await asyncio.sleep(_COMMIT_INTERVAL)
             try:
-                await self._held.commit()
+                await self._held.commits.commit()
             except CommitFailedError as error:
                 log.warning("Offsets not committed, for the group is rebalancing: %s", error)
 
@@ -283,14 +286,14 @@ class WorkflowWorker:
     async def _commit_the_last(self) -> None:
         try:
             async with asyncio.timeout(_STOP_PATIENCE):
-                await self._held.commit(last=True)
+                await self._held.commits.commit(last=True)
         except (CommitFailedError, WorkflowEventsError, TimeoutError) as error:
             log.warning("The last offsets are not committed, so their results will be published again: %s", error)
 
 
 def _handle(handler: RequestHandler, delivery: Delivery) -> Coroutine[Any, Any, None]:
     return handler.handle(
-        delivery.record, delivery.start, delivery.hand_over, on_answer=delivery.answer, crash_guard=delivery
+        delivery.record, delivery.start, delivery.hand_over, on_answer=delivery.answer, delivery=delivery
     )
 
 

@@ -77,8 +77,12 @@ class WorkerSettings(BaseSettings):
     max_uncommitted: int = Field(
         default=1000,
         ge=1,
-        description="Ended requests of one partition that may wait for an earlier one before the partition pauses; so "
-        "many results, at most, are published again after a crash.",
+        description="Ended requests of one partition that may wait for an earlier one before the partition pauses.",
+    )
+    transactions: bool = Field(
+        default=True,
+        description="Whether a result and its request's offset are committed in one transaction, where the broker has "
+        "transactions; else the result first, the offset after it.",
     )
     progress: bool = Field(
         default=True,

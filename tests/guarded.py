@@ -29,7 +29,7 @@ from workflow_events.transport import blocking
 
 @dataclass(frozen=True)
 class Right:
-    """What a user may do: an operation on a topic, a consumer group or the cluster."""
+    """What a user may do: an operation on a topic, a consumer group, the cluster, or the transactional ids with a prefix."""
 
     operation: str
     resource: str
@@ -115,5 +115,7 @@ def _rights_of(client: Any, name: str) -> int:
 
 
 def _acl(name: str, right: Right) -> ACL:
-    resource = ResourcePattern(ResourceType[right.resource.upper()], right.name, ACLResourcePatternType.LITERAL)
+    prefixed = right.resource == "transactional_id"
+    pattern = ACLResourcePatternType.PREFIXED if prefixed else ACLResourcePatternType.LITERAL
+    resource = ResourcePattern(ResourceType[right.resource.upper()], right.name, pattern)
     return ACL(f"User:{name}", "*", ACLOperation[right.operation], ACLPermissionType.ALLOW, resource)

@@ -25,7 +25,7 @@ from aiokafka.errors import (
 from workflow_events.errors import BrokerUnavailableError, WorkflowEventsError
 from workflow_events.outgoing import Outgoing
 from workflow_events.retry import async_transport_retrying
-from workflow_events.transport.aio_sending import FOREIGN, not_confirmed, post, send
+from workflow_events.transport.aio_sending import FOREIGN, not_confirmed, post, prepared, send
 from workflow_events.transport.aio_topics import TopicLookUps, await_topic
 from workflow_events.transport.faults import translate
 from workflow_events.transport.options import (
@@ -53,6 +53,8 @@ __all__ = [
     "not_confirmed",
     "on_heartbeat",
     "post",
+    "prepared",
+    "quiet_refusal",
     "send",
     "start_consumer",
     "start_producer",
@@ -116,7 +118,7 @@ async def start_producer(settings: KafkaSettings) -> Producer:
 
     async def start(watch: Stopwatch) -> Producer:
         try:
-            with _quiet_refusal():
+            with quiet_refusal():
                 return await _started(_make_producer(settings, enable_idempotence=True), settings, watch)
         except _NO_IDEMPOTENCE as error:
             logger.info(
@@ -300,7 +302,7 @@ def _make_producer(settings: KafkaSettings, *, enable_idempotence: bool) -> Prod
 
 
 @contextmanager
-def _quiet_refusal() -> Iterator[None]:
+def quiet_refusal() -> Iterator[None]:
     """Keeps aiokafka from logging as an error that a broker has no idempotent producers, which is handled here."""
     sender = logging.getLogger("aiokafka.producer.sender")
 

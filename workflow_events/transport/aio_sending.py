@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from workflow_events.transport.aio import Producer
     from workflow_events.wire import OutgoingMessage
 
-__all__ = ["FOREIGN", "made_ready", "not_confirmed", "post", "send"]
+__all__ = ["FOREIGN", "made_ready", "not_confirmed", "post", "prepared", "send"]
 
 FOREIGN = (KafkaError, ConsumerStoppedError, OSError)
 """What aiokafka raises; a TimeoutError is an OSError."""
@@ -84,14 +84,7 @@ async def post(producer: Producer, message: OutgoingMessage, timeout: float) -> 
         TransportError: it could not be handed over; it will not arrive.
     """
     try:
-        partitions = producer.client.cluster.partitions_for_topic(message.topic)
-        if not partitions:
-            await producer.look_ups.wait(message.topic, min(TOPIC_PATIENCE, timeout))
-            partitions = producer.client.cluster.partitions_for_topic(message.topic)
-        if message.partition is not None:
-            check_partition(producer.settings, message, partitions)
-        if producer.outgoing is not None:
-            message = await made_ready(producer, message, timeout)
+        message = await _for_its_topic(producer, message, timeout)
         sent: asyncio.Future[RecordMetadata]
         async with _within(producer.settings, message.topic, timeout):
             sent = await producer.send(
@@ -102,6 +95,36 @@ async def post(producer: Producer, message: OutgoingMessage, timeout: float) -> 
     except FOREIGN as error:
         raise not_confirmed(producer.settings, message.topic, len(message.value), error, timeout) from error
     return sent
+
+
+async def prepared(producer: Producer, message: OutgoingMessage) -> OutgoingMessage:
+    """A message as it is to be published by another producer, all checked that can be without publishing it.
+
+    Raises:
+        TopicNotFoundError: the topic did not exist for 5 seconds.
+        MessageTooLargeError: it is larger than the settings allow.
+        TransportError: another one of the tree.
+    """
+    timeout = producer.settings.request_timeout
+    try:
+        ready = await _for_its_topic(producer, message, timeout)
+        producer._serialize(ready.key, ready.value, ready.headers)  # noqa: SLF001 - where aiokafka measures it
+    except WorkflowEventsError:
+        raise
+    except FOREIGN as error:
+        raise not_confirmed(producer.settings, message.topic, len(message.value), error, timeout) from error
+    return ready
+
+
+async def _for_its_topic(producer: Producer, message: OutgoingMessage, timeout: float) -> OutgoingMessage:
+    """A message made ready, once its topic is known to be there."""
+    partitions = producer.client.cluster.partitions_for_topic(message.topic)
+    if not partitions:
+        await producer.look_ups.wait(message.topic, min(TOPIC_PATIENCE, timeout))
+        partitions = producer.client.cluster.partitions_for_topic(message.topic)
+    if message.partition is not None:
+        check_partition(producer.settings, message, partitions)
+    return message if producer.outgoing is None else await made_ready(producer, message, timeout)
 
 
 async def made_ready(producer: Producer, message: OutgoingMessage, timeout: float) -> OutgoingMessage:

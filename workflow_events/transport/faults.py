@@ -171,7 +171,8 @@ def _not_authorized(
     elif kind == "cluster":
         grant = "CREATE on the cluster" if verb == "create" else "IDEMPOTENT_WRITE on the cluster"
     else:
-        grant = "WRITE and DESCRIBE on the transactional id"
+        named = next((f" {argument!r}" for argument in error.args if isinstance(argument, str) and argument), "")
+        grant = f"WRITE and DESCRIBE on the transactional id{named}, by its prefix"
     return f"{where}: {_principal(settings)} is not allowed to. Grant it {grant}."
 
 

@@ -35,6 +35,7 @@ def worker(settings: KafkaSettings) -> list[Right]:
     return [
         Right("READ", "topic", settings.workflow_events_topic),
         Right("READ", "group", GROUP),
+        Right("WRITE", "transactional_id", f"{GROUP}-"),
         Right("WRITE", "topic", settings.workflow_results_topic),
         Right("WRITE", "topic", settings.dead_letter_topic(settings.workflow_events_topic)),
         Right("READ", "topic", settings.workflow_control_topic),

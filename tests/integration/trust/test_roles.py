@@ -60,7 +60,11 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-512"])
 async def test_the_whole_flow_runs_with_each_role_holding_only_its_rights(
-    admin: KafkaSettings, user: Admit, command: Callable[..., Any], mechanism: str
+    admin: KafkaSettings,
+    user: Admit,
+    command: Callable[..., Any],
+    mechanism: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     # Given a user for each role
     def make(role: Callable[[KafkaSettings], Any]) -> KafkaSettings:
@@ -93,6 +97,7 @@ async def test_the_whole_flow_runs_with_each_role_holding_only_its_rights(
         asked = await asyncio.to_thread(command, requester, "request", "add", "--data", '{"n": 5}', "--timeout", "30")
         assert (asked.exit_code, '"n": 6' in asked.stdout) == (0, True), asked.output
     # Then each has been served, and nobody was refused
+    assert "are not published in transactions" not in caplog.text
 
 
 def test_the_topics_are_made_and_checked_with_the_rights_for_it(
@@ -249,6 +254,19 @@ async def test_a_worker_that_may_neither_tell_nor_hear_logs_the_rights_and_works
             # And the log names both rights
             await eventually(lambda: f"WRITE and DESCRIBE on topic '{told}'" in caplog.text)
             await eventually(lambda: f"READ and DESCRIBE on topic '{heard}'" in caplog.text)
+
+
+async def test_a_worker_that_may_use_no_transactions_logs_the_right_and_works_on_without(
+    admin: KafkaSettings, user: Admit, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given a worker that lacks the right to its transactional id
+    settings = user(admin, without(roles.worker(admin), "WRITE", f"{GROUP}-"))
+    with caplog.at_level(logging.WARNING):
+        async with working(settings).running(), AsyncWorkflowClient(admin) as client:
+            # When it is asked, then it answers
+            assert (await client.request("add", {"n": 1}, timeout=30)).result == {"n": 2}
+    # And the log names the right
+    assert f"WRITE and DESCRIBE on the transactional id '{GROUP}-" in caplog.text
 
 
 @pytest.mark.parametrize("may", [True, False])

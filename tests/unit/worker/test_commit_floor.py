@@ -108,3 +108,41 @@ def test_only_what_is_open_can_be_handed_back() -> None:
     for offset in (1, 2):
         with pytest.raises(KeyError):
             floor.hand_back(offset)
+
+
+def test_what_is_passed_over_is_not_taken_and_does_not_hold_the_floor() -> None:
+    # Given a floor that is told what was done with before
+    floor = CommitFloor()
+    floor.pass_over({6, 8}, above=5)
+    assert set(floor.ended) == {6, 8}
+    # When all is fetched
+    assert [floor.take(offset) for offset in (5, 6, 7, 8)] == [True, False, True, False]
+    # Then the others alone hold it, and what was passed over is told on
+    assert (floor.floor, set(floor.ended)) == (5, {6, 8})
+    floor.end(5)
+    assert (floor.floor, set(floor.ended)) == (7, {8})
+    floor.end(7)
+    assert (floor.floor, set(floor.ended)) == (9, set())
+
+
+def test_in_another_log_under_the_same_name_nothing_is_passed_over() -> None:
+    # Given what was done with above offset 5
+    floor = CommitFloor()
+    floor.pass_over({6, 8}, above=5)
+    # When the log begins anew
+    assert [floor.take(offset) for offset in range(9)] == [True] * 9
+    # Then nothing in it was done
+    assert (floor.floor, set(floor.ended)) == (0, set())
+
+
+@pytest.mark.parametrize("ending, expected", [((), 5), ({6}, 5), ({5}, 7), ({5, 7}, 9)])
+def test_the_floor_after_others_have_ended_is_known_before(ending: set[int], expected: int) -> None:
+    # Given four offsets, of which one and the last have ended
+    floor = CommitFloor()
+    for offset in (5, 6, 7, 8):
+        floor.take(offset)
+    for offset in {6, 8} - set(ending):
+        floor.end(offset)
+    # Then it says where it would be, and stays
+    assert floor.after({*ending}) == expected
+    assert floor.floor == 5

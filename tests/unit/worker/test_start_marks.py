@@ -149,3 +149,30 @@ def test_exactly_what_is_begun_and_not_done_is_charged(floor: int, begun: set[in
         marks.settle(floor + distance)
     found = died(marks, floor=floor)
     assert {distance for distance in range(501) if found.crashes(floor + distance)} == begun - done
+
+
+def test_what_is_finished_above_the_floor_goes_to_the_next_owner_and_is_charged_to_nobody() -> None:
+    # Given three runs, of which one has its result in the transaction that these marks go with
+    marks = StartMarks()
+    for offset in (10, 11, 12):
+        marks.begin(offset, on_trial=offset == 11)
+    # When the worker dies
+    found = StartMarks.read(marks.write(floor=10, held=True, trial=True, finished={11, 14}), floor=10)
+    # Then the next one passes over what is finished, and charges none of it
+    assert found.finished == {11, 14}
+    assert found.crashes(11) == 0
+    # And so it is told where the partition was given back, or no crashes are counted
+    assert gave_back(marks).finished == frozenset()
+    said = marks.write(floor=10, held=False, trial=False, finished={11})
+    assert StartMarks.read(said, floor=10).finished == {11}
+
+
+def test_finished_offsets_leave_room_for_the_marks() -> None:
+    marks = StartMarks()
+    for offset in range(0, 4000, 3):
+        marks.begin(offset, on_trial=False)
+    text = marks.write(floor=0, held=True, trial=False, finished=range(1, 20_000, 3))
+    assert len(text) <= LONGEST_MARKS
+    found = StartMarks.read(text, floor=0)
+    assert found.finished == set(range(1, 12_000, 3))
+    assert found.crashes(0) == 1
