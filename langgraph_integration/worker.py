@@ -254,6 +254,8 @@ class WorkflowWorker:
             await asyncio.sleep(_LEASE_PATIENCE * self._membership.session_timeout)
             if not self._membership.holds:
                 handed_back = await self._held.let_go()
+                if not handed_back:
+                    continue  # what is in hand has ended, and its results wait for the lease
                 log.warning(
                     "The group has confirmed no heartbeat for %g s and may have given this worker's partitions to others: "
                     "%d requests handed back. Check the network to %s.",
