@@ -71,7 +71,9 @@ class SettledTrigger(BaseTrigger):
         async with prompted(self._prompting()), asyncio.TaskGroup() as tasks:
             tasks.create_task(self._settled(), name="settling")
             waiting = tasks.create_task(self.outcome(), name="waiting")
-            await waiting
+            # Not awaited itself: what it is interrupted in may raise a CancelledError of its own, without Airflow's word in it
+            # that it was a user, and no on_kill() would be called.
+            await asyncio.wait([waiting])
             clock = asyncio.get_running_loop().time
             came = clock()
         if (kept := clock() - came) >= 1:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.chaos.drill_parts import drill_airflow, drill_broker
 from tests.system.responder import Responder
+from tests.system.runs import log_of
 from workflow_events.testing.postgres import PostgresServer
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ __all__ = ["ProviderRun", "run_provider_drill"]
 _DAG = "drill_provider"
 _LONGEST_DELAY = 15.0  # seconds
 _RUN_TIMEOUT = 1_200.0  # seconds
+_FAIR_SHARE = 4  # deferred tasks that the triggerer to be killed has, if that can be had
+_LATE = 0.8  # share of the tasks; when so many have ended, fewer will do
+_LINES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +93,42 @@ def _run(airflow: AirflowStack, seed: int, tasks: int, say: Callable[[str], None
         began = time.monotonic()
         run_id = airflow.trigger(_DAG, {"data": data})
 
-        def care() -> list[int]:
-            """The triggerer of each deferred task, once so many have ended that one is to be killed and it has some."""
+        def care() -> Counter[int]:
+            """How many deferred tasks each triggerer has, once one of the two is to be killed."""
             found = [one for one in airflow.task_instances(_DAG, run_id) if one["task_id"] == "ask"]
             ended = sum(one["state"] == "success" for one in found)
-            of = [one["trigger"]["triggerer_id"] for one in found if one["trigger"] is not None]
-            return of if ended >= kill_at and second.job_id in of else []
+            triggers = [one["trigger"] for one in found if one["trigger"] is not None]
+            has = Counter(one["triggerer_id"] for one in triggers if one["triggerer_id"])
+            enough = max(has.values(), default=0) >= _FAIR_SHARE or ended >= tasks * _LATE
+            return has if ended >= kill_at and enough else Counter()
 
-        bereaved = airflow.wait_for(care, _RUN_TIMEOUT, what="a triggerer with tasks in its care").count(second.job_id)
-        second.server.kill()
+        ((victim, bereaved),) = airflow.wait_for(care, _RUN_TIMEOUT, what="triggerers with tasks").most_common(1)
+        if victim == second.job_id:
+            second.server.kill()
+        else:
+            airflow.kill("triggerer")
         killed_after = time.monotonic() - began
         say(f"killed a triggerer with {bereaved} tasks in its care after {killed_after:.0f} s")
         airflow.wait_for_run(_DAG, run_id, _RUN_TIMEOUT)
         took = time.monotonic() - began
+    if not airflow.is_running("triggerer"):
+        airflow.start_component("triggerer", timeout=120)
     found = [one for one in airflow.task_instances(_DAG, run_id) if one["task_id"] == "ask"]
     say(f"states: {dict(Counter(one['state'] for one in found))}")
+    _tell_failures(airflow, found, say)
     answered = [one["map_index"] for one in found if one["state"] == "success"]
     right = sum(airflow.xcom(_DAG, run_id, "ask", n) == {"echo": data[n]} for n in answered)
     return ProviderRun(
         seed, tasks, right, sum(one["try_number"] for one in found), bereaved, round(killed_after, 1), round(took, 1)
     )
+
+
+def _tell_failures(airflow: AirflowStack, tasks: Sequence[dict[str, Any]], say: Callable[[str], None]) -> None:
+    """The last words of each task that failed, and what the scheduler said of it."""
+    scheduler = airflow.component_log("scheduler").splitlines()
+    for task in (one for one in tasks if one["state"] == "failed"):
+        say(f"{task['task_id']}[{task['map_index']}] failed:")
+        about = f"map_index={task['map_index']})"
+        lines = [line for line in scheduler if "finished with state" in line and about in line]
+        for line in [*log_of(airflow, task).splitlines()[-_LINES:], *lines]:
+            say(f"  {line}")
