@@ -13,7 +13,7 @@ from airflow_integration import options
 from airflow_integration.cancelling import cancel_from_loop
 from airflow_integration.prompting import prompted
 from airflow_integration.requesting import KILLED
-from airflow_integration.settling import Settling, TaskProcess
+from airflow_integration.settling import Settling, TaskProcess, crowding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -131,6 +131,6 @@ class SettledTrigger(BaseTrigger):
         )
         while (seconds := settling.wait(clock())) > 0:
             if settling.is_watching:
-                settling.see(present=process.is_present(), now=clock())
+                settling.see(present=process.is_present(), now=clock(), crowding=crowding())
                 seconds = min(_LOOK_SECONDS, settling.wait(clock()))
             await asyncio.sleep(seconds)

@@ -13,7 +13,8 @@ So an event is safe when the supervisor has taken note of the exit and the sched
 *   **The exit can be seen** where the trigger runs beside the task (same machine, same process namespace; the
     LocalExecutor's case): a process stays in the process table, as a zombie, until its supervisor has waited for it. Its
     disappearance *is* the moment of notice, however loaded the machine. The margin for the scheduler's loop counts
-    from there.
+    from there. The scheduler runs on this machine too, so where many processes wait for each processor, the margin grows
+    with them.
 *   **Elsewhere it can be bounded**: the interval plus the margin, counted from the trigger's own start, which comes
     after the deferral was stored.
 """
@@ -27,11 +28,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["Settling", "TaskProcess"]
+__all__ = ["Settling", "TaskProcess", "crowding"]
 
 _PATIENCE_SECONDS = 60.0
 """Airflow kills a task's process that outlives its end by ``[core] task_success_overtime`` (20 s by default). One that is
 still seen after this long is another's, with the same number."""
+_CROWDED = 2.0
+"""Processes that run, or wait to, for each processor, at which a machine begins to be slow."""
+_MOST_CROWDED = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class Settling:
     Args:
         started: when the trigger began to run.
         interval: the supervisor's heartbeat interval, in seconds.
-        margin: what the scheduler may take to go around its loop, in seconds.
+        margin: what the scheduler may take to go around its loop where it need not wait for a processor, in seconds.
         visible: whether the task's process can be seen from here.
     """
 
@@ -94,10 +98,15 @@ class Settling:
         self._visible = visible
         self._gone: float | None = None
 
-    def see(self, *, present: bool, now: float) -> None:
-        """Note whether the task's process was present at ``now``."""
+    def see(self, *, present: bool, now: float, crowding: float = 1.0) -> None:
+        """Note whether the task's process was present at ``now``.
+
+        Args:
+            crowding: by how much slower than usual the machine is.
+        """
         if not present and self._gone is None:
             self._gone = now
+            self._margin *= crowding
 
     @property
     def is_watching(self) -> bool:
@@ -113,6 +122,16 @@ class Settling:
         else:
             until = self._patience
         return max(0.0, until - now)
+
+
+def crowding() -> float:
+    """By how much slower than usual a process goes round its loop here, from 1 to 6; 1 where the platform does not tell."""
+    try:
+        waiting = os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return 1.0
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(_MOST_CROWDED, max(1.0, waiting / processors / _CROWDED))
 
 
 def _namespace() -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_integration.settling import Settling, TaskProcess
+from airflow_integration.settling import Settling, TaskProcess, crowding
 from workflow_events.testing.waiting import wait_until
 
 
@@ -51,6 +51,15 @@ class TestWhereTheProcessCanBeSeen:
         seen.see(present=False, now=130.0)
         assert seen.wait(133.0) == 1.0
 
+    def test_the_margin_is_longer_on_a_crowded_machine_as_crowded_as_it_was_when_the_process_was_gone(self) -> None:
+        seen = settling(visible=True)
+        seen.see(present=True, now=101.0, crowding=6.0)
+        seen.see(present=False, now=102.0, crowding=2.5)
+        seen.see(present=False, now=103.0, crowding=6.0)
+
+        assert seen.wait(102.0) == 10.0
+        assert seen.wait(112.0) == 0.0
+
     def test_only_the_first_disappearance_counts(self) -> None:
         seen = settling(visible=True)
         seen.see(present=False, now=101.0)
@@ -70,6 +79,24 @@ class TestWhereTheProcessCanBeSeen:
         seen.see(present=True, now=193.0)
 
         assert seen.wait(193.0) == 1.0
+
+
+class TestCrowding:
+    @pytest.mark.parametrize(
+        "load_per_processor, slower", [(0.0, 1.0), (1.9, 1.0), (3.0, 1.5), (8.0, 4.0), (100.0, 6.0)]
+    )
+    def test_it_follows_the_load_of_each_processor(
+        self, load_per_processor: float, slower: float, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        monkeypatch.setattr(os, "getloadavg", lambda: (load_per_processor * processors, 0.0, 0.0))
+
+        assert crowding() == pytest.approx(slower)
+
+    def test_a_platform_that_does_not_tell_is_taken_for_a_quiet_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delattr(os, "getloadavg")
+
+        assert crowding() == 1.0
 
 
 class TestTaskProcess:
