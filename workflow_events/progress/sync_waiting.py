@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from workflow_events.errors import NotAcceptedError, ResultTimeoutError, WorkerSilentError
 from workflow_events.progress.ending_early import LONG_AGO
 from workflow_events.progress.listening import Listening
+from workflow_events.replies.sync_reader import LATE_LOOK_SECONDS
 from workflow_events.replies.sync_scatter import collect_replies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from workflow_events.events import WorkflowEvent
     from workflow_events.pending import PendingRequest
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from workflow_events.replies.sync_reader import SyncReplyReader
 
 __all__ = ["collect_listening", "wait_listening"]
+
+_SHORTEST_LOOK = 0.5
+"""Seconds that a last look may take where the deadline has come too."""
 
 
 def wait_listening(
@@ -49,7 +53,7 @@ def wait_listening(
                     return reply
         except (NotAcceptedError, WorkerSilentError):
             # The reply wins: one look at all that is there.
-            with closing(reader.replies([pending.model_copy(update={"deadline": LONG_AGO})])) as there:
+            with closing(_what_is_there(reader, [pending])) as there:
                 for _, reply in there:
                     return reply
             raise
@@ -92,9 +96,15 @@ def collect_listening(
             collect_replies(gathering, reader, requests, on_progress, look)
         except (NotAcceptedError, WorkerSilentError) as error:
             missing = gathering.missing
-            late = [requests[index].model_copy(update={"deadline": LONG_AGO}) for index in missing]
-            with closing(reader.replies(late)) as there:
+            with closing(_what_is_there(reader, [requests[index] for index in missing])) as there:
                 for place, reply in there:
                     gathering.add(missing[place], reply)
             return error
     return None
+
+
+def _what_is_there(reader: SyncReplyReader, requests: Sequence[PendingRequest]) -> Generator[tuple[int, Reply]]:
+    """The replies that are in the log by now. Where the broker does not answer, it looks no longer than the deadline allows."""
+    left = max([_SHORTEST_LOOK, *(request.remaining() for request in requests)])
+    late = [request.model_copy(update={"deadline": LONG_AGO}) for request in requests]
+    return reader.replies(late, late_look=min(left, LATE_LOOK_SECONDS))

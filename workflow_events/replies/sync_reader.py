@@ -46,7 +46,7 @@ POLL_SECONDS = 0.5
 _BETWEEN_SECONDS = 0.1
 """Who wants to do something between two polls is not kept from it for longer."""
 _SHORTEST_SECONDS = 0.05
-_LATE_LOOK_SECONDS = 10.0
+LATE_LOOK_SECONDS = 10.0
 """Who begins to wait after the deadline is given this long at most to read what is already there."""
 _SKIP_RECORDS = 50_000
 """A reader that was idle jumps over more strangers than this; fewer are read sooner than a seek takes."""
@@ -145,7 +145,11 @@ class SyncReplyReader:
         raise ResultTimeoutError(pending, read_to=read_to, cause=cause)
 
     def replies(
-        self, requests: Sequence[PendingRequest], *, between: Callable[[], None] | None = None
+        self,
+        requests: Sequence[PendingRequest],
+        *,
+        between: Callable[[], None] | None = None,
+        late_look: float = LATE_LOOK_SECONDS,
     ) -> Generator[tuple[int, Reply]]:
         """The results of many requests as they come, in one pass over the log, each with the index of its request.
 
@@ -153,13 +157,14 @@ class SyncReplyReader:
 
         Args:
             between: called in this thread between two polls, while the broker answers. What it raises ends the wait.
+            late_look: seconds that it may take, after the deadline of all, to read what is already there.
 
         Raises:
             TransportError: the broker refuses, or the topic does not exist.
         """
         seconds = max((request.remaining() for request in requests), default=0.0)
         late = seconds <= 0
-        until = time.monotonic() + (_LATE_LOOK_SECONDS if late else seconds)
+        until = time.monotonic() + (late_look if late else seconds)
         arrived: deque[tuple[int, Reply]] = deque()
         left = len(requests)
         with self._turn:
