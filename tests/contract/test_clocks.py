@@ -227,9 +227,9 @@ async def test_a_missing_progress_topic_is_said_once_and_blamed_on_no_worker(
         with caplog.at_level(logging.WARNING, "workflow_events.progress"):
             for _ in range(2):
                 with pytest.raises(NotAcceptedError, match=r"is not known: .*nobody-made-this") as caught:
-                    await client.request("w", {}, timeout=3600, accepted_timeout=0.5)
+                    await client.request("w", {}, timeout=3600, accepted_timeout=2)
                 assert "No worker" not in str(caught.value)
-        pending = await client.submit("w", {}, timeout=3600, heartbeat_timeout=0.5)
+        pending = await client.submit("w", {}, timeout=3600, heartbeat_timeout=2)
         with pytest.raises(WorkerSilentError, match=r"is not known: .*nobody-made-this"):
             await client.wait(pending)
     assert len([one for one in caplog.records if one.name.startswith("workflow_events.progress")]) == 1
