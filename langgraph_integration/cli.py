@@ -63,6 +63,9 @@ def main(  # noqa: PLR0917 - Typer reads a command's options from its arguments
     max_uncommitted: Annotated[
         int | None, typer.Option(help="Ended requests behind a long run before a partition pauses.")
     ] = None,
+    transactions: Annotated[
+        bool | None, typer.Option(help="Commit a result and its request's offset in one transaction.")
+    ] = None,
     progress: Annotated[bool | None, typer.Option(help="Tell the progress topic what runs do.")] = None,
     heartbeat_interval: Annotated[float | None, typer.Option(help="Seconds between a run's heartbeats.")] = None,
     cancel_look_back: Annotated[
@@ -102,6 +105,7 @@ def main(  # noqa: PLR0917 - Typer reads a command's options from its arguments
         "rebalance_timeout": rebalance_timeout,
         "session_timeout": session_timeout,
         "max_uncommitted": max_uncommitted,
+        "transactions": transactions,
         "progress": progress,
         "heartbeat_interval": heartbeat_interval,
         "cancel_look_back": cancel_look_back,

@@ -68,6 +68,13 @@ def answer(pending: PendingRequest) -> WorkflowResultEvent:
     )
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said is tested here, on machines however busy; when it is said, ``make chaos`` measures."""
+    for limit in ("_ASK_SECONDS", "_HEAR_SECONDS"):
+        monkeypatch.setattr(f"workflow_events.progress.running_out.{limit}", 30.0)
+
+
 def readers() -> list[str]:
     return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("progress-reader")]
 
