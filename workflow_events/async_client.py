@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -283,13 +284,15 @@ class AsyncWorkflowClient:
         from workflow_events.progress.ending_early import clocks_running  # noqa: PLC0415 - few have clocks
 
         async with clocks_running(self._opened, [expected], published=False):
+            began = asyncio.get_running_loop().time()
             posted = await self._posting.post(message, expected.fail, timeout)
             try:
                 event = (await expected.reply()).event
             except ResultTimeoutError as error:
                 if posted.confirmed:
                     raise
-                raise undelivered(self.settings, self.settings.workflow_events_topic, timeout) from error
+                waited = asyncio.get_running_loop().time() - began  # a clock may have ended it long before the deadline
+                raise undelivered(self.settings, self.settings.workflow_events_topic, waited) from error
             finally:
                 posted.withdraw()
         return event if event.claim_check is None else await self._payloads.atake(event)

@@ -41,7 +41,10 @@ def figures_of(measure: Measure, settings: KafkaSettings, scale: float) -> list[
     return asyncio.run(collect())
 
 
-def test_alternatives_are_compared_and_none_of_our_replies_is_lost(settings: KafkaSettings) -> None:
+def test_alternatives_are_compared_and_none_of_our_replies_is_lost(
+    settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alternatives, "_LEAST_LIMIT", 8.0)  # each of three that are lost takes it all; ours may be slow
     figures = figures_of(alternatives.measure, settings, scale=0.01)
 
     against = {figure.baseline_name for figure in figures if figure.unit == "replies/s"}
