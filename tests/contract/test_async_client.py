@@ -89,7 +89,7 @@ async def test_a_wait_that_begins_after_the_deadline_still_finds_the_result(
 
 async def test_nobody_answering_ends_at_the_deadline_in_words(kafka_settings: KafkaSettings) -> None:
     async with AsyncWorkflowClient(kafka_settings) as client:
-        pending = await client.submit("w", {}, timeout=1)
+        pending = await client.submit("w", {}, timeout=3)
         with pytest.raises(ResultTimeoutError) as caught:
             await client.wait(pending)
         assert pending.remaining() > -5

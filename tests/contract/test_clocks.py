@@ -221,7 +221,7 @@ async def test_an_iterator_tells_a_runs_progress_from_its_begin_to_its_result(
 
 async def test_an_iterator_ends_at_the_deadline_where_nothing_is_said(kafka_settings: KafkaSettings) -> None:
     async with AsyncWorkflowClient(kafka_settings) as client:
-        pending = await client.submit("w", {}, timeout=0.5)
+        pending = await client.submit("w", {}, timeout=2)
         assert [event async for event in client.progress(pending)] == []
 
 

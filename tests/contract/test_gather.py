@@ -116,9 +116,9 @@ async def test_the_deadline_ends_the_wait_with_what_has_come(
 ) -> None:
     data = [{"n": 0}, {"n": 1, "silent": True}]
     async with respond(kafka_settings, answer=answer):
-        partial = await gather("w", data, timeout=2, return_partial_on_timeout=True)
+        partial = await gather("w", data, timeout=5, return_partial_on_timeout=True)
         with pytest.raises(GatherTimeoutError, match=r"1 of 2 .* \(counted from 0\): 1\.") as caught:
-            await gather("w", data, timeout=2)
+            await gather("w", data, timeout=5)
     assert numbers(partial) == numbers(caught.value.results) == [0, None]
     assert caught.value.indexes == [1]
     assert [str(pending.correlation_id) in str(caught.value) for pending in caught.value.missing] == [True]

@@ -95,7 +95,7 @@ def test_a_wait_that_begins_after_the_deadline_finds_what_is_there_and_gives_up_
 
 def test_nobody_answering_ends_at_the_deadline_in_words(kafka_settings: KafkaSettings) -> None:
     with WorkflowClient(kafka_settings) as client:
-        pending = client.submit("w", {}, timeout=1)
+        pending = client.submit("w", {}, timeout=3)
         with pytest.raises(ResultTimeoutError) as caught:
             client.wait(pending)
         assert pending.remaining() > -5

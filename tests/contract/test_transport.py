@@ -55,7 +55,7 @@ async def test_it_falls_back_in_silence_where_the_broker_cannot(
     await aio.send(producer, OutgoingMessage(embedded_settings.workflow_results_topic, b"value"))
     await producer.stop()
 
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 12
     assert producer._txn_manager is None
     assert "no idempotent producer" in caplog.text
     loud = [record for record in caplog.records if record.levelno > logging.INFO and record.name != "asyncio"]

@@ -101,11 +101,11 @@ def test_a_retry_takes_the_success_of_the_first_attempts_run_that_was_still_goin
     # Given a run that goes on behind a task that has given up
     given = {**context(max_tries=1), "task_state_store": Store()}
     with pytest.raises(ResultTimeoutError):
-        execute(operator(conn_id, {"delay": 3, "n": 1}, timeout=1), given)
+        execute(operator(conn_id, {"delay": 8, "n": 1}, timeout=4), given)
     # When the retry's own request stays unanswered
     value = execute(operator(conn_id, {"ignore": True}), next_try(given))
     # Then the first one's success is its own
-    assert value == {"echo": {"delay": 3, "n": 1}}
+    assert value == {"echo": {"delay": 8, "n": 1}}
 
 
 def test_a_lists_retry_asks_again_for_what_has_not_succeeded_alone(
@@ -190,7 +190,7 @@ def test_a_deadline_stops_the_run_if_asked_to(
     task = operator(
         conn_id,
         {"ignore": True},
-        timeout=1.5,
+        timeout=3,
         cancel_on_timeout=cancelled,
         deferrable=deferrable,
         inline_wait=0,

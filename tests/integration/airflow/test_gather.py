@@ -156,7 +156,7 @@ def test_a_missing_answer_is_named_by_its_place_with_id_topic_and_cursor(
     mine = context()
 
     with pytest.raises(GatherTimeoutError) as caught:
-        execute(operator(conn_id, [{}, SILENT, SILENT], timeout=2), mine)
+        execute(operator(conn_id, [{}, SILENT, SILENT], timeout=5), mine)
 
     message = str(caught.value)
     assert "1 of 3 requests were answered in time; without an answer (counted from 0): 1-2." in message

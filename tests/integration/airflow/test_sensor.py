@@ -115,7 +115,7 @@ def test_its_time_out_is_airflows_for_sensors_and_names_the_request(
     conn_id: str,
     context: MakeContext,
 ) -> None:
-    pending = client.submit("w", {"ignore": True}, timeout=2)
+    pending = client.submit("w", {"ignore": True}, timeout=4)
     run = execute_deferred if deferrable else execute
 
     with pytest.raises(AirflowSensorTimeout, match=str(pending.correlation_id)):
@@ -208,7 +208,7 @@ def test_its_own_time_out_ends_the_wait_before_the_requests_deadline(
 def test_a_soft_time_out_skips(
     client: WorkflowClient, responder: Responder, conn_id: str, context: MakeContext
 ) -> None:
-    pending = client.submit("w", {"ignore": True}, timeout=1)
+    pending = client.submit("w", {"ignore": True}, timeout=3)
 
     with pytest.raises(AirflowSkipException):
         execute(sensor(conn_id, pending=pending.to_json(), soft_fail=True), context())

@@ -100,11 +100,11 @@ async def test_a_result_that_came_in_time_is_found_by_a_triggerer_that_comes_lat
 async def test_it_fires_at_the_deadline_with_the_error_that_the_task_raises(
     client: WorkflowClient, responder: Responder, conn_id: str
 ) -> None:
-    pending = client.submit("w", {"ignore": True}, timeout=2)
+    pending = client.submit("w", {"ignore": True}, timeout=4)
 
     payload = await fire(waiting_for(pending, conn_id))
 
-    assert abs(pending.remaining()) < 2
+    assert -10 < pending.remaining() < 1
     with pytest.raises(ResultTimeoutError, match=str(pending.correlation_id)):
         result_of(payload)
 

@@ -55,7 +55,7 @@ def test_it_does_not_connect_before_it_is_used() -> None:
     with WorkflowEventProducer(NOBODY) as producer:
         producer.flush()
 
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 10
 
 
 def test_wrong_arguments_are_refused() -> None:
@@ -82,7 +82,7 @@ def test_a_payload_that_is_none_is_refused_before_a_connection_is_made(payload: 
     with pytest.raises(InvalidEventError, match=r"data|dict"):
         WorkflowEventProducer(NOBODY).publish_workflow_event(EventType.WORKFLOW_TRIGGERED, "w", "r", payload)
 
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 10
 
 
 def test_a_refused_value_does_not_show_in_the_message() -> None:
@@ -106,7 +106,7 @@ def test_publishing_to_nobody_ends_within_its_own_time_out(caplog: pytest.LogCap
         producer.publish_workflow_event(EventType.WORKFLOW_TRIGGERED, "w", "r", WorkflowEventPayload(), timeout=0.5)
     assert producer.publish_event(event, timeout=0.5) is False
 
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 12
     assert NOBODY in caplog.text
 
 
