@@ -18,6 +18,9 @@ from workflow_events.dead_letters import DeadLetterReason, read_letters, without
 from workflow_events.replies.correlator import Correlator
 from workflow_events.replies.records import Reply
 
+# Making a hundred thousand messages takes minutes, and the first test waits for them.
+pytestmark = pytest.mark.timeout(120 + COUNT // 25)
+
 MAX_BYTES = 50_000
 
 KNOWN = tuple(uuid4() for _ in range(3))
