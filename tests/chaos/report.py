@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tests.chaos.session import Outcome
 
-__all__ = ["between", "in_documentation", "ledger_table", "schedule_table", "write_json"]
+__all__ = ["between", "in_documentation", "ledger_table", "markdown_table", "schedule_table", "write_json"]
 
 _SUMS = {
     "asked": "requests",
@@ -57,16 +57,24 @@ def write_json(outcomes: Sequence[Outcome], path: Path) -> None:
 
 def in_documentation(page: str, sessions: Sequence[dict[str, Any]]) -> str:
     """The page with the table between its markers made anew, out of what `write_json` wrote."""
-    heads = ("seed", "disasters", *_SUMS.values(), "took, s")
-    lines = [f"| {' | '.join(heads)} |", f"|{'---:|' * len(heads)}"]
-    lines += [f"| {' | '.join(_row(one))} |" for one in sessions]
+    parts = [markdown_table(("seed", "disasters", *_SUMS.values(), "took, s"), map(_row, sessions))]
     for one in sessions:
-        lines += ["", f"Seed {one['seed']}:", "", "| from, s | to, s | what | whom |", "|---:|---:|---|---|"]
-        lines += [
-            f"| {came['began']:.1f} | {came['ended']:.1f} | {came['kind']} | {came['what']} |"
-            for came in one["schedule"]
+        schedule = [
+            (f"{came['began']:.1f}", f"{came['ended']:.1f}", came["kind"], came["what"]) for came in one["schedule"]
         ]
-    return between(page, "chaos", "\n".join(lines))
+        table = markdown_table(("from, s", "to, s", "what", "whom"), schedule, texts={"what", "whom"})
+        parts += [f"Seed {one['seed']}:", table]
+    return between(page, "chaos", "\n\n".join(parts))
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, texts: Collection[str] = ()) -> str:
+    """A table in Markdown.
+
+    Args:
+        texts: the heads of the columns that stand on the left; the others hold numbers.
+    """
+    lines = [f"| {' | '.join(heads)} |", f"|{''.join('---|' if head in texts else '---:|' for head in heads)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def between(page: str, name: str, text: str) -> str:

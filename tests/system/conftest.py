@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.system.responder import Responder
+from tests.system.runs import kafka_environment
 from workflow_events.testing.processes import ServerProcess
 
 if TYPE_CHECKING:
@@ -74,11 +75,7 @@ def airflow(
     if airflow_database == "postgresql":
         database = request.getfixturevalue("postgres").create_database("airflow")
     environment = {
-        "KAFKA_BOOTSTRAP_SERVERS": system_settings.bootstrap_servers,
-        "KAFKA_WORKFLOW_EVENTS_TOPIC": system_settings.workflow_events_topic,
-        "KAFKA_WORKFLOW_RESULTS_TOPIC": system_settings.workflow_results_topic,
-        "KAFKA_WORKFLOW_PROGRESS_TOPIC": system_settings.workflow_progress_topic,
-        "KAFKA_WORKFLOW_CONTROL_TOPIC": system_settings.workflow_control_topic,
+        **kafka_environment(system_settings),
         "AIRFLOW__WORKFLOW_EVENTS__RUN_URL": "https://runs.example.com/{correlation_id}",
     }
     with airflow_stack(dags_folder=dags_folder, database=database, environment=environment) as stack:
@@ -97,11 +94,7 @@ def worker(system_settings: KafkaSettings, tmp_path: Path) -> Iterator[ServerPro
     program = Path(sys.executable).with_name("workflow-worker")
     environment = {
         **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": system_settings.bootstrap_servers,
-        "KAFKA_WORKFLOW_EVENTS_TOPIC": system_settings.workflow_events_topic,
-        "KAFKA_WORKFLOW_RESULTS_TOPIC": system_settings.workflow_results_topic,
-        "KAFKA_WORKFLOW_PROGRESS_TOPIC": system_settings.workflow_progress_topic,
-        "KAFKA_WORKFLOW_CONTROL_TOPIC": system_settings.workflow_control_topic,
+        **kafka_environment(system_settings),
         "WORKFLOW_WORKER_CHECKPOINTER": f"sqlite:///{tmp_path / 'checkpoints.db'}",
         "WORKFLOW_WORKER_HEARTBEAT_INTERVAL": "0.5",
     }

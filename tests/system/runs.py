@@ -1,13 +1,25 @@
-"""Runs of DAGs, with the failed tasks' logs in the error."""
+"""What the processes of these tests are told of Kafka, and runs of DAGs, with the failed tasks' logs in the error."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workflow_events.settings import KafkaSettings
     from workflow_events.testing.airflow import AirflowStack
 
 _LINES = 60
+
+
+def kafka_environment(settings: KafkaSettings) -> dict[str, str]:
+    """The environment by which another process finds the broker and these topics."""
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+        "KAFKA_WORKFLOW_EVENTS_TOPIC": settings.workflow_events_topic,
+        "KAFKA_WORKFLOW_RESULTS_TOPIC": settings.workflow_results_topic,
+        "KAFKA_WORKFLOW_PROGRESS_TOPIC": settings.workflow_progress_topic,
+        "KAFKA_WORKFLOW_CONTROL_TOPIC": settings.workflow_control_topic,
+    }
 
 
 def run_to_the_end(airflow: AirflowStack, dag_id: str, data: list[dict[str, Any]], timeout: float = 300) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.system.conftest import EXAMPLE_DAGS, EXAMPLES
 from tests.system.people import wait_for_question
-from tests.system.runs import log_of, succeeded
+from tests.system.runs import kafka_environment, log_of, succeeded
 from workflow_events.testing.processes import ServerProcess
 
 if TYPE_CHECKING:
@@ -30,11 +30,7 @@ def worker(system_settings: KafkaSettings, tmp_path_factory: pytest.TempPathFact
     command: list[str | Path] = [program, "--config", EXAMPLES / "graphs" / "langgraph.json"]
     environment = {
         **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": system_settings.bootstrap_servers,
-        "KAFKA_WORKFLOW_EVENTS_TOPIC": system_settings.workflow_events_topic,
-        "KAFKA_WORKFLOW_RESULTS_TOPIC": system_settings.workflow_results_topic,
-        "KAFKA_WORKFLOW_PROGRESS_TOPIC": system_settings.workflow_progress_topic,
-        "KAFKA_WORKFLOW_CONTROL_TOPIC": system_settings.workflow_control_topic,
+        **kafka_environment(system_settings),
         "WORKFLOW_WORKER_CHECKPOINTER": f"sqlite:///{folder / 'checkpoints.db'}",
     }
     server = ServerProcess(
