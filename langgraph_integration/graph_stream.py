@@ -2,8 +2,8 @@
 
 A graph that runs inside another finds that one's stream in its config, and calls it with what it does, in the same turn of the
 loop (LangGraph: ``StreamProtocol``). Here the outermost graph is given such a stream too, and so tells of itself as of its
-subgraphs. LangGraph's public way is ``astream``; that has a queue and makes tasks for each superstep, which costs a small run a
-quarter more than it takes. It serves where a LangGraph to come has no such keys.
+subgraphs. LangGraph's public way is ``astream``; that has a queue and makes tasks for each superstep, which a small run feels. It
+serves where a LangGraph to come has no such keys.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def about_message(event: WorkflowEvent, *, topic: str, correlation_id: UUID) -> 
 
 
 def plain_about_message(fields: dict[str, Any], *, topic: str, key: bytes) -> OutgoingMessage:
-    """As :func:`about_message`, of an event that is made here by the thousand and need not be validated: a third of the cost.
+    """As :func:`about_message`, of an event that is made here by the thousand and need not be validated.
 
     Args:
         fields: those of a :class:`WorkflowEvent`, in its order, without what :func:`encode` leaves out; ``event_id`` as text.
