@@ -16,7 +16,7 @@ SECONDS = st.sampled_from([0.0, 0.000001, 1.0, 2.5, 86_400.0, -1e9])
 ATTEMPTS = st.integers(1, 3)
 NAMES = st.sampled_from(["a", "b", "Z", "é", "a#1", "nul\0nul"])
 NODES = st.one_of(st.none(), NAMES)
-COUNTS = st.one_of(st.none(), st.integers(0, 20), st.just(2**70), st.just("many"), st.floats(allow_nan=False))
+COUNTS = st.one_of(st.none(), st.integers(0, 20), st.just(2**70), st.just("many"), st.floats(allow_nan=False, allow_infinity=False))
 
 _STEP = st.fixed_dictionaries(
     {}, optional={"name": NAMES, **{n: COUNTS for n in ("input_count", "output_count", "kept", "tokens", "cost")}}
