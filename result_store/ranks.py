@@ -10,8 +10,9 @@ A rank is text of fixed width in ``[0-9a-f]``: a database compares it as a strin
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from workflow_events.events import ResultStatus
@@ -19,7 +20,7 @@ from workflow_events.events import ResultStatus
 if TYPE_CHECKING:
     from workflow_events.events import WorkflowEvent, WorkflowResultEvent
 
-__all__ = ["RANK_LENGTH", "microseconds", "progress_rank", "request_rank", "result_rank"]
+__all__ = ["RANK_LENGTH", "microseconds", "name_rank", "progress_rank", "request_rank", "result_rank"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -55,6 +56,16 @@ def progress_rank(event: WorkflowEvent, raw: bytes, *, begun: bool) -> str:
     return f"0{_attempt(event.attempt)}{int(begun)}{_rank(0, 0, event.timestamp, raw)[10:]}"
 
 
+@lru_cache(maxsize=4096)
+def name_rank(weight: int, workflow_id: str, workflow_run_id: str) -> str:
+    """The rank of the names that a message gives its run.
+
+    Args:
+        weight: 3 for a request, 2 for a result, 1 for what a worker tells.
+    """
+    return f"{weight:x}" + _digest(f"{workflow_id}\0{workflow_run_id}".encode())
+
+
 def _rank(weight: int, attempt: int, time: datetime, raw: bytes) -> str:
     return f"{weight:x}{_attempt(attempt)}{microseconds(time) + _SHIFT:016x}{_digest(raw)}"
 
@@ -65,4 +76,4 @@ def _attempt(attempt: int) -> str:
 
 def _digest(raw: bytes) -> str:
     """Decides between two that are alike in all else, the same way everywhere."""
-    return hashlib.blake2b(raw, digest_size=8).hexdigest()
+    return blake2b(raw, digest_size=8).hexdigest()
