@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final, Literal
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -85,7 +86,8 @@ class StoreMetrics:
 
     def gone(self, topic: str, partition: int) -> None:
         """A partition is ours no more."""
-        self._lag.remove(topic, str(partition))
+        with suppress(KeyError):  # it was never told how far behind it is
+            self._lag.remove(topic, str(partition))
 
     def saved(self, seconds: float, messages: int, changed: int) -> None:
         """A batch was stored.
