@@ -18,9 +18,10 @@ from graphlib import TopologicalSorter
 from typing import Any, Final, Generic, TypeVar
 
 from result_store.errors import WiringError
+from result_store.roles import COMMANDS, Role
 from workflow_events.errors import WorkflowEventsError
 
-__all__ = ["COMMANDS", "Finding", "Outcome", "Part", "Role", "Wiring"]
+__all__ = ["Finding", "Outcome", "Part", "Wiring"]
 
 _PATIENCE: Final = 60.0
 """Seconds that one part may take to be opened and touched; those that know how long that should be give up before."""
@@ -29,28 +30,6 @@ _MOST_CHAINS: Final = 3
 _CREDENTIALS: Final = re.compile(r"://[^\s/@]*@")
 
 Held = TypeVar("Held")
-
-
-class Role(StrEnum):
-    """What a process of the store is there for."""
-
-    PROCESSOR = "processor"
-    API = "api"
-    ALL = "all"
-    REPORT = "report"
-    MIGRATE = "migrate"
-    REPLAY = "replay"
-
-
-COMMANDS: Final[Mapping[Role, str]] = {
-    Role.PROCESSOR: "result-store run --only processor",
-    Role.API: "result-store run --only api",
-    Role.ALL: "result-store run",
-    Role.REPORT: "result-store report",
-    Role.MIGRATE: "result-store migrate",
-    Role.REPLAY: "result-store replay",
-}
-"""The command of each role: where its chains begin."""
 
 
 @dataclass(frozen=True, slots=True)

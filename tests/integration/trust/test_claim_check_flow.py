@@ -18,6 +18,7 @@ from tests.integration.worker.observing import quick, records
 from workflow_events import (
     AsyncWorkflowClient,
     ClaimCheckError,
+    ConfigurationError,
     EventType,
     KafkaSettings,
     MessageTooLargeError,
@@ -156,6 +157,15 @@ def test_a_store_that_does_not_answer_is_told_and_may_be_tried_again(
 
     assert caught.value.retryable
     assert "secret-of-the-bucket" not in f"{caught.value}{caught.value.__cause__}"
+
+
+async def test_a_store_is_there_before_anything_is_in_it_and_a_bucket_that_is_not_is_told(
+    checked: KafkaSettings, store: str
+) -> None:
+    await Payloads(checked).aping()
+    if "://" in store:
+        with pytest.raises(ConfigurationError, match="no such place"):
+            await Payloads(checked.replace(claim_check_store="s3://no-such-bucket")).aping()
 
 
 def store_of(settings: KafkaSettings) -> Any:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from result_store.errors import DatabaseError, WiringError
-from result_store.wiring import Outcome, Part, Role, Wiring
+from result_store.roles import Role
+from result_store.wiring import Outcome, Part, Wiring
 
 Log = list[str]
 
