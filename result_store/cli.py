@@ -95,11 +95,11 @@ def check(
     """
     with errors_in_words():
         kafka, settings = _settings_and_log(quiet=True)
-        from result_store.assembly import Store, wiring  # noqa: PLC0415 - see the module's docstring
+        from result_store.assembly import WIRING, Store  # noqa: PLC0415 - see the module's docstring
         from result_store.check_report import in_json, in_terminal  # noqa: PLC0415
         from result_store.wiring import Outcome  # noqa: PLC0415
 
-        findings = asyncio.run(wiring().check(role, Store(kafka, settings)))
+        findings = asyncio.run(WIRING.check(role, Store(kafka, settings, role)))
         if as_json:
             typer.echo(in_json(role, findings))
         else:
