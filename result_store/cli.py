@@ -126,8 +126,13 @@ def replay(
         kafka, settings = _settings_and_log()
         from result_store.running import replay as replayed  # noqa: PLC0415 - see the module's docstring
 
-        count = asyncio.run(replayed(begin, kafka, settings))
-        typer.echo(f"Read {count:,} messages from {begin.isoformat()} on.", err=True)
+        report = asyncio.run(replayed(begin, kafka, settings))
+    if report is None:
+        typer.echo("Stopped; what was read is stored. Call it again for the rest.", err=True)
+        raise typer.Exit(1)
+    for topic, count in report.messages.items():
+        typer.echo(f"{topic}: {count:,} messages", err=True)
+    typer.echo(f"{report.changed:,} rows of requests have changed.", err=True)
 
 
 def _time(text: str) -> datetime:

@@ -145,7 +145,8 @@ DATA_PARTS: Final = (
         "archive",
         (),
         (variable("archive"),),
-        f"Set {variable('archive')} to a folder or a bucket that is there, and what its tools need (AWS_…) too; none does without.",
+        f"Set {variable('archive')} to a folder or a bucket that is there, and what its tools need (AWS_…) too; or to "
+        "none.",
         _archive,
         _touch_archive,
     ),

@@ -77,13 +77,19 @@ def probes(store: Store) -> dict[str, Probe]:
     if isinstance(store.cache, RedisCache):
         found["cache"] = store.cache.ping
     if store.processes:
-        # Asked for when it is needed: it may be built after the API.
-        found["processor"] = lambda: store.processor.ready()
+        found["processor"] = lambda: _ask_processor(store)
         if store.settings.clickhouse_url is not None:
             found["clickhouse"] = lambda: _ping_clickhouse(store)
     if store.answers:
         found["live feed"] = store.feed.probe
     return found
+
+
+# These two look for their part when they are asked: it may be built after the API.
+
+
+async def _ask_processor(store: Store) -> None:
+    await store.processor.ready()
 
 
 async def _ping_clickhouse(store: Store) -> None:
