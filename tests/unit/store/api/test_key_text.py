@@ -50,7 +50,7 @@ def test_every_wrong_key_is_compared_in_constant_time(
         compared.append((len(a), len(b)))
         return real(a, b)
 
-    monkeypatch.setattr(key_text.hmac, "compare_digest", compare)
+    monkeypatch.setattr(hmac, "compare_digest", compare)
 
     # When / Then: whatever is wrong, two digests of full length are compared, once
     assert not is_right(parse_key(text), kept)
