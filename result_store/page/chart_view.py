@@ -20,12 +20,12 @@ from result_store.page.charts import (
 from result_store.page.states import ORDER
 from result_store.page.views import Frame
 from result_store.page.words import count, duration, percent
-from result_store.records import RunState
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from result_store.analytics.answers import LatencyBucket, StatusBucket, StepSummary
+    from result_store.records import RunState
 
 __all__ = ["Answers", "ChartsView", "charts_view"]
 
@@ -90,7 +90,9 @@ def _latencies(buckets: Sequence[LatencyBucket]) -> Mapping[str, Mapping[datetim
 
 def _slow(step: StepSummary) -> tuple[str, float, str, str]:
     p95 = step.duration.p95
-    detail = f"{step.workflow_id} · half within {duration(step.duration.p50)} · {count(step.duration.measured)} measured"
+    detail = (
+        f"{step.workflow_id} · half within {duration(step.duration.p50)} · {count(step.duration.measured)} measured"
+    )
     return step.name, p95 or 0.0, duration(p95), detail
 
 

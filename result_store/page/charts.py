@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from result_store.page.states import ORDER
 from result_store.page.words import count, duration
-from result_store.records import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from result_store.records import RunState
 
 __all__ = [
     "WINDOWS",

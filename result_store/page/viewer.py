@@ -54,7 +54,7 @@ def tabs_of(viewer: Viewer | None) -> tuple[Tab, ...]:
 def local_path(text: str | None) -> str:
     """Where to go after a sign-in: a path of this page. What leads elsewhere, or may be read so by a browser, is the first page.
 
-    Browsers take ``//host`` and ``/\\host`` for another host, and drop control characters before they look.
+    Browsers take two slashes, or a slash and a backslash, for another host, and drop control characters before they look.
     """
     if not text or not text.startswith("/") or "\\" in text or not text.isprintable():
         return HOME

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
 
+from result_store.errors import AccessRefusedError
 from result_store.page.attention import attention
 from result_store.page.states import IN_FLIGHT, ORDER, Segment, finished_share, segments
 from result_store.page.timeline import Timeline, timeline
 from result_store.page.viewer import Tab, Viewer, tabs_of
 from result_store.page.words import count, percent, shown_text
-from result_store.records import Phase, RunState
+from result_store.records import Phase, RunState, Scope
 
 if TYPE_CHECKING:
     from result_store.records import (
@@ -59,6 +60,17 @@ class Frame:
     now: datetime
     viewer: Viewer | None
     tab: str = ""
+
+    @property
+    def scope(self) -> Scope:
+        """Whose requests may be shown.
+
+        Raises:
+            AccessRefusedError: nobody's, for it is not known who looks (401).
+        """
+        if self.viewer is None:
+            raise AccessRefusedError("Sign in first.", status=401)
+        return self.viewer.scope
 
     @property
     def tabs(self) -> tuple[Tab, ...]:
