@@ -269,7 +269,7 @@ def nice_ceiling(value: float, *, whole: bool = True) -> float:
 
 
 def _ticks(top: float, says: Callable[[float], str]) -> list[str]:
-    return [says(top * part / 4) for part in (4, 3, 2, 1)] + [says(0.0)]
+    return [says(top * part / 4).replace(".00 ", " ") for part in (4, 3, 2, 1)] + ["0"]
 
 
 def _times(window: Window, now: datetime) -> list[str]:

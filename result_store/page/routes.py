@@ -1,4 +1,4 @@
-"""The page's addresses. Each reads what its page shows, within the viewer's scope, and has :mod:`result_store.page.views` lay it out."""
+"""The addresses of the page. Each reads what it shows within the viewer's scope; :mod:`result_store.page.views` lays it out."""
 
 from __future__ import annotations
 

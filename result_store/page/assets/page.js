@@ -4,6 +4,7 @@
 
 (() => {
   const FEED = "/internal/v1/events";
+  const STORED = "result_stored";
   const AT_MOST_EVERY = 1000; // ms between two fetches, however much happens
   const SLOW = 15000; // the same for what is dear to work out
   const WITHOUT_FEED = 10000; // ms between two fetches where there is no feed
@@ -116,15 +117,11 @@
     timer = setTimeout(refresh, Math.max(100, last + pause - Date.now()));
   };
 
-  const concerns = (change) => {
+  // What the page is about; the server leaves all else out.
+  const address = () => {
     const { about, id } = live().dataset;
-    return about === "all" || (about === "run" && change.correlation_id === id) || (about === "batch" && change.workflow_run_id === id);
-  };
-
-  const heard = (event) => {
-    let change = null;
-    try { change = JSON.parse(event.data); } catch { return; }
-    if (change && typeof change === "object" && concerns(change)) later();
+    const name = { run: "correlation_id", batch: "workflow_run_id" }[about];
+    return name ? `${FEED}?${name}=${encodeURIComponent(id)}` : FEED;
   };
 
   let source = null;
@@ -132,10 +129,10 @@
 
   const listen = () => {
     if (source || polling || document.hidden) return;
-    source = new EventSource(FEED);
-    source.onopen = () => { say("live", "live"); };
-    source.onmessage = heard;
-    source.addEventListener("workflow.result_stored", heard);
+    source = new EventSource(address());
+    // What changed before the stream was there is in the next fetch.
+    source.onopen = () => { say("live", "live"); later(); };
+    source.addEventListener(STORED, later);
     source.onerror = () => {
       if (source && source.readyState === EventSource.CLOSED) {
         // There is no feed: look now and then.
@@ -144,7 +141,6 @@
         polling = setInterval(refresh, WITHOUT_FEED);
       } else {
         say("waiting", "reconnecting");
-        again = true;
       }
     };
   };
