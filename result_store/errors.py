@@ -4,6 +4,7 @@
 
     WorkflowEventsError
     └── ResultStoreError
+        ├── WiringError                             a part cannot be built; names it, who needs it, and what to set
         ├── DatabaseError              .retryable   the database refuses or cannot be reached
         │   └── SchemaVersionError                  it has another schema than this version needs
         ├── InvalidCursorError                      a page was asked for by a cursor that is none of ours
@@ -29,11 +30,16 @@ __all__ = [
     "ResultStoreError",
     "SchemaVersionError",
     "UnstorableError",
+    "WiringError",
 ]
 
 
 class ResultStoreError(WorkflowEventsError):
     """Something that the result store needs does not do its part."""
+
+
+class WiringError(ResultStoreError):
+    """A part of the store cannot be built. The message names the part, who needs it through which chain, and what to set."""
 
 
 class DatabaseError(ResultStoreError):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 
 from result_store.errors import ResultStoreError, UnstorableError
-from result_store.facts import InvalidFact
+from result_store.facts import InvalidFact, ProgressFact, RequestFact, ResultFact
 from result_store.metrics import StoreMetrics
 from result_store.reading import POISON, invalid
 from result_store.redeeming import redeem
@@ -24,6 +24,7 @@ from workflow_events.payloads import Payloads
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from uuid import UUID
 
     from tenacity import RetryCallState
 
@@ -37,6 +38,7 @@ __all__ = ["Announces", "Forgets", "Saving", "Sink"]
 
 log = logging.getLogger(__name__)
 
+_OF_RUNS: Final = (RequestFact, ResultFact, ProgressFact)
 _FIRST_WINDOW: Final = 0.2  # seconds
 _LONGEST_WAIT: Final = 15.0
 
@@ -58,7 +60,7 @@ class Announces(Protocol):
 class Sink(Protocol):
     """Who keeps a copy of the rows for analytics."""
 
-    async def write(self, changed: Sequence[StoredEvent]) -> None:
+    async def copy(self, correlation_ids: Iterable[UUID]) -> None:
         """Copy these requests' rows, as they are in the database now."""
 
 
@@ -69,7 +71,7 @@ class Saving:
         kafka: name the claim check's store.
         database: keeps the rows.
         archive: keeps whole messages; None: nobody does.
-        sink: gets the changed rows before the batch counts as stored; None: nobody does.
+        sink: gets the rows before the batch counts as stored; None: nobody does.
         cache: forgets what the batch has made stale; None: there is none.
         announcer: tells live views; None: nobody does.
         metrics: count.
@@ -111,9 +113,10 @@ class Saving:
         started = time.perf_counter()
         taken = await self._persistently(lambda: redeem(batch.taken, self._payloads))
         changed = await self._saved(taken)
-        if self._sink is not None and changed:
-            sink = self._sink
-            await self._persistently(lambda: sink.write(changed))
+        if self._sink is not None:
+            # Not only what has changed: of a batch whose processor died before this line, nothing changes the second time.
+            sink, ids = self._sink, {one.fact.correlation_id for one in taken if isinstance(one.fact, _OF_RUNS)}
+            await self._persistently(lambda: sink.copy(ids))
         self._metrics.saved(time.perf_counter() - started, len(batch), len(changed))
         for (topic, kind), count in batch.kinds.items():
             self._metrics.taken(topic, kind, count)
