@@ -95,11 +95,11 @@ def check(
     """
     with errors_in_words():
         kafka, settings = _settings_and_log(quiet=True)
-        from result_store.assembly import Store, wiring  # noqa: PLC0415 - see the module's docstring
+        from result_store.assembly import WIRING, Store  # noqa: PLC0415 - see the module's docstring
         from result_store.check_report import in_json, in_terminal  # noqa: PLC0415
         from result_store.wiring import Outcome  # noqa: PLC0415
 
-        findings = asyncio.run(wiring().check(role, Store(kafka, settings)))
+        findings = asyncio.run(WIRING.check(role, Store(kafka, settings, role)))
         if as_json:
             typer.echo(in_json(role, findings))
         else:
@@ -126,8 +126,13 @@ def replay(
         kafka, settings = _settings_and_log()
         from result_store.running import replay as replayed  # noqa: PLC0415 - see the module's docstring
 
-        count = asyncio.run(replayed(begin, kafka, settings))
-        typer.echo(f"Read {count:,} messages from {begin.isoformat()} on.", err=True)
+        report = asyncio.run(replayed(begin, kafka, settings))
+    if report is None:
+        typer.echo("Stopped; what was read is stored. Call it again for the rest.", err=True)
+        raise typer.Exit(1)
+    for topic, count in report.messages.items():
+        typer.echo(f"{topic}: {count:,} messages", err=True)
+    typer.echo(f"{report.changed:,} rows of requests have changed.", err=True)
 
 
 def _time(text: str) -> datetime:
