@@ -7,11 +7,11 @@
         ├── WiringError                             a part cannot be built; names it, who needs it, and what to set
         ├── DatabaseError              .retryable   the database refuses or cannot be reached
         │   └── SchemaVersionError                  it has another schema than this version needs
+        ├── InvalidCursorError                      a page was asked for by a cursor that is none of ours
         ├── UnstorableError                         the database will never take this row
         ├── ArchiveError               .retryable   the object store refuses or cannot be reached
         ├── AnalyticsError             .retryable   ClickHouse refuses or cannot be reached
         ├── AccessRefusedError         .status      a caller of the API may not do this
-        ├── InvalidCursorError                      a cursor is none of ours
         └── LiveFeedError                           live events are not to be had now
 """
 
@@ -57,6 +57,10 @@ class SchemaVersionError(DatabaseError):
     """The database has another schema than this version of the store needs; the message says which command mends it."""
 
 
+class InvalidCursorError(ResultStoreError):
+    """A page was asked for by a cursor that is none of ours; the first page is asked for without one."""
+
+
 class UnstorableError(ResultStoreError):
     """The database will not take what is in a message, however often it is tried: the message is poison."""
 
@@ -95,10 +99,6 @@ class AccessRefusedError(ResultStoreError):
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
         self.status = status
-
-
-class InvalidCursorError(ResultStoreError):
-    """A cursor is none that the store has given."""
 
 
 class LiveFeedError(ResultStoreError):
