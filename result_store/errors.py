@@ -6,6 +6,7 @@
     └── ResultStoreError
         ├── DatabaseError              .retryable   the database refuses or cannot be reached
         │   └── SchemaVersionError                  it has another schema than this version needs
+        ├── InvalidCursorError                      a page was asked for by a cursor that is none of ours
         ├── UnstorableError                         the database will never take this row
         ├── ArchiveError               .retryable   the object store refuses or cannot be reached
         ├── AnalyticsError             .retryable   ClickHouse refuses or cannot be reached
@@ -21,6 +22,7 @@ __all__ = [
     "AnalyticsError",
     "ArchiveError",
     "DatabaseError",
+    "InvalidCursorError",
     "ResultStoreError",
     "SchemaVersionError",
     "UnstorableError",
@@ -45,6 +47,10 @@ class DatabaseError(ResultStoreError):
 
 class SchemaVersionError(DatabaseError):
     """The database has another schema than this version of the store needs; the message says which command mends it."""
+
+
+class InvalidCursorError(ResultStoreError):
+    """A page was asked for by a cursor that is none of ours; the first page is asked for without one."""
 
 
 class UnstorableError(ResultStoreError):

@@ -19,7 +19,7 @@ from workflow_events.events import ResultStatus
 if TYPE_CHECKING:
     from workflow_events.events import WorkflowEvent, WorkflowResultEvent
 
-__all__ = ["RANK_LENGTH", "microseconds", "progress_rank", "request_rank", "result_rank"]
+__all__ = ["RANK_LENGTH", "microseconds", "name_rank", "progress_rank", "request_rank", "result_rank"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -53,6 +53,15 @@ def progress_rank(event: WorkflowEvent, raw: bytes, *, begun: bool) -> str:
         begun: whether the event says that the run is under way, and not in line.
     """
     return f"0{_attempt(event.attempt)}{int(begun)}{_rank(0, 0, event.timestamp, raw)[10:]}"
+
+
+def name_rank(weight: int, workflow_id: str, workflow_run_id: str) -> str:
+    """The rank of the names that a message gives its run.
+
+    Args:
+        weight: 3 for a request, 2 for a result, 1 for what a worker tells.
+    """
+    return f"{weight:x}" + _digest(f"{workflow_id}\0{workflow_run_id}".encode())
 
 
 def _rank(weight: int, attempt: int, time: datetime, raw: bytes) -> str:
