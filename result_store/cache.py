@@ -94,9 +94,9 @@ class LocalCache:
     async def put(self, key: str, value: bytes, *, owner: str) -> None:
         """Keep an answer until its owner is forgotten, and no longer than the settings say."""
         now = self._clock()
+        self._drop(key)
         if self._settling.get(owner, now) > now or self._ttl <= 0 or len(value) > MOST_BYTES:
             return
-        self._drop(key)
         self._kept[key] = (now + self._ttl, value, owner)
         self._of_owner.setdefault(owner, set()).add(key)
         self._bytes += len(value)

@@ -7,6 +7,7 @@ done, or was stopped on request; 1 it could not be done; 2 the command line or t
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from datetime import datetime
 from enum import StrEnum
@@ -158,4 +159,6 @@ def _settings_and_log(*, quiet: bool = False) -> tuple[KafkaSettings, StoreSetti
     settings, kafka = StoreSettings(), KafkaSettings()
     at_a_terminal = "log_format" not in settings.model_fields_set and sys.stderr.isatty()
     configure_logging("console" if at_a_terminal else settings.log_format, "critical" if quiet else settings.log_level)
+    # Its INFO tells what it is made of; what a migration does, the command says itself.
+    logging.getLogger("alembic").setLevel(max(logging.getLogger().level, logging.WARNING))
     return kafka, settings

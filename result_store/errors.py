@@ -12,7 +12,6 @@
         ├── ArchiveError               .retryable   the object store refuses or cannot be reached
         ├── AnalyticsError             .retryable   ClickHouse refuses or cannot be reached
         ├── AccessRefusedError         .status      a caller of the API may not do this
-        ├── InvalidCursorError                      a cursor is none of ours
         └── LiveFeedError                           live events are not to be had now
 """
 
@@ -100,10 +99,6 @@ class AccessRefusedError(ResultStoreError):
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
         self.status = status
-
-
-class InvalidCursorError(ResultStoreError):
-    """A cursor is none that the store has given."""
 
 
 class LiveFeedError(ResultStoreError):

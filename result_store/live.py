@@ -209,7 +209,7 @@ class LiveFeed:
 
     def _take(self, partition: int, records: Sequence[Record]) -> None:
         stored = self._reader.read(records)
-        self._memory.add(partition, stored, records[-1].offset + 1)
+        self._memory.add(partition, stored)
         if stored:
             self._on_stored([record.event for record in stored])
         for watch in self._watching:

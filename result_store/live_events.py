@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pydantic import ValidationError
 
+from result_store.announcing import RESULT_STORED
 from result_store.records import StoredEvent
 from workflow_events.errors import InvalidEventError
 from workflow_events.replies.cursor import advance
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
     from workflow_events.replies.records import Record
     from workflow_events.signing import Signatures
 
-__all__ = ["STORED", "Memory", "Reader", "StoredRecord", "Watch"]
+__all__ = ["Memory", "Reader", "StoredRecord", "Watch"]
 
-STORED: Final = "workflow.result_stored"
-_STORED_TYPES: Final = frozenset({STORED.encode()})
+_STORED_TYPES: Final = frozenset({RESULT_STORED.encode()})
 
 
 class StoredRecord(NamedTuple):
@@ -59,7 +59,7 @@ class Reader:
             return None
         try:
             event = decode_event(value)
-            if event.event_type != STORED:
+            if event.event_type != RESULT_STORED:
                 return None
             return StoredRecord(record.partition, record.offset, StoredEvent.model_validate(event.payload.data))
         except (InvalidEventError, ValidationError):
@@ -79,15 +79,13 @@ class Memory:
         self._records.clear()
         self._from = dict(positions)
 
-    def add(self, partition: int, records: Sequence[StoredRecord], end: int) -> None:
-        """Remember what one partition holds before ``end``."""
+    def add(self, partition: int, records: Sequence[StoredRecord]) -> None:
+        """Remember what comes next in one partition."""
         self._from.setdefault(partition, 0)
         self._records.extend(records)
         while len(self._records) > self._most:
             oldest = self._records.popleft()
             advance(self._from, oldest.partition, oldest.offset + 1)
-        if not self._most:
-            advance(self._from, partition, end)
 
     def covers(self, cursor: Cursor, stop: Cursor) -> bool:
         """Whether all is remembered between a cursor and ``stop``."""

@@ -42,7 +42,10 @@ _AT_ONCE: Final = 1000
 
 # KEYS: the answer's, its owner's set, its owner's mark. ARGV: the answer, milliseconds that it is kept.
 _PUT: Final = """
-if redis.call('EXISTS', KEYS[3]) == 1 then return 0 end
+if redis.call('EXISTS', KEYS[3]) == 1 then
+  redis.call('UNLINK', KEYS[1])
+  return 0
+end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 redis.call('SADD', KEYS[2], KEYS[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import insert, select, update
 
 from result_store.api.key_text import digest, is_right, new_key, parse_key
+from result_store.api.own_tables import OwnTables
 from result_store.database.tables import api_keys
 from result_store.errors import AccessRefusedError
 from result_store.records import Scope
@@ -83,7 +84,7 @@ class ApiKeys:
     """
 
     def __init__(self, engine: AsyncEngine, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._engine = engine
+        self._tables = OwnTables(engine)
         self._now = now
         self._known: OrderedDict[str, tuple[float, ApiKey, str]] = OrderedDict()
 
@@ -125,8 +126,7 @@ class ApiKeys:
             "created_at": now,
             "expires_at": expires_at,
         }
-        async with self._engine.begin() as connection:
-            await connection.execute(insert(api_keys), [row])
+        await self._tables.write(insert(api_keys).values(row))
         return str(key)
 
     async def list(self) -> list[ApiKey]:
@@ -136,8 +136,7 @@ class ApiKeys:
             DatabaseError: the database refuses.
         """
         query = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.key_id)
-        async with self._engine.connect() as connection:
-            return [_key_of(row) for row in await connection.execute(query)]
+        return [_key_of(row) for row in await self._tables.read(query)]
 
     async def revoke(self, key_id: str) -> bool:
         """Take a key back, and with it the sign-ins at the page that were made with it.
@@ -153,10 +152,9 @@ class ApiKeys:
             .where(api_keys.c.key_id == key_id, api_keys.c.revoked_at.is_(None))
             .values(revoked_at=self._now())
         )
-        async with self._engine.begin() as connection:
-            done = await connection.execute(statement)
+        changed = await self._tables.write(statement)
         self._known.pop(key_id, None)
-        return done.rowcount > 0
+        return changed > 0
 
     async def verify(self, text: str | None) -> ApiKey:
         """The key that a caller has sent, in force.
@@ -192,11 +190,11 @@ class ApiKeys:
         if known is not None and now - known[0] < KEY_TRUST_SECONDS:
             return known[1:]
         query = select(api_keys).where(api_keys.c.key_id == key_id)
-        async with self._engine.connect() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        if row is None:
+        rows = await self._tables.read(query)
+        if not rows:
             self._known.pop(key_id, None)
             return None  # not remembered: there is no end of keys that are none
+        row = rows[0]
         found = (_key_of(row), str(row.hash))
         self._known[key_id] = (now, *found)
         self._known.move_to_end(key_id)

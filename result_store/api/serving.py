@@ -16,6 +16,7 @@ from starlette.routing import Route
 from result_store.metrics import CONTENT_TYPE
 from result_store.settings import variable
 from workflow_events.errors import ConfigurationError, WorkflowEventsError
+from workflow_events.task_groups import first_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -75,17 +76,18 @@ class HttpService:
             self.api_port = api.getsockname()[1]
             servers = [_Server(app) for app, _ in served]
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    for server, (_, listener) in zip(servers, served, strict=True):
-                        tasks.create_task(server.serve_until_told(listener), name="http-server")
-                    try:
-                        for server in servers:
-                            await server.is_up.wait()
-                        yield
-                    finally:
-                        on_stop()
-                        for server in servers:
-                            server.should_exit = True
+                with first_error():
+                    async with asyncio.TaskGroup() as tasks:
+                        for server, (_, listener) in zip(servers, served, strict=True):
+                            tasks.create_task(server.serve_until_told(listener), name="http-server")
+                        try:
+                            for server in servers:
+                                await server.is_up.wait()
+                            yield
+                        finally:
+                            on_stop()
+                            for server in servers:
+                                server.should_exit = True
             finally:
                 self.api_port = self.metrics_port = None
 
@@ -102,7 +104,7 @@ class _Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 ws="none",
-                lifespan="on" if not isinstance(app, Starlette) or hasattr(app, "openapi") else "off",
+                lifespan="on",
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import delete, insert, select
 
+from result_store.api.own_tables import OwnTables
 from result_store.database.tables import page_sessions
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Sessions:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._engine = engine
+        self._tables = OwnTables(engine)
         self._keys = keys
         self._lifetime = timedelta(seconds=lifetime)
         self._now = now
@@ -66,9 +67,9 @@ class Sessions:
             "created_at": now,
             "expires_at": now + self._lifetime,
         }
-        async with self._engine.begin() as connection:
-            await connection.execute(delete(page_sessions).where(page_sessions.c.expires_at <= now))
-            await connection.execute(insert(page_sessions), [row])
+        await self._tables.write(
+            delete(page_sessions).where(page_sessions.c.expires_at <= now), insert(page_sessions).values(row)
+        )
         return token
 
     async def sign_out(self, token: str) -> None:
@@ -77,8 +78,7 @@ class Sessions:
         Raises:
             DatabaseError: the database refuses.
         """
-        async with self._engine.begin() as connection:
-            await connection.execute(delete(page_sessions).where(page_sessions.c.token_hash == _digest(token)))
+        await self._tables.write(delete(page_sessions).where(page_sessions.c.token_hash == _digest(token)))
 
     async def key_of(self, token: str) -> ApiKey | None:
         """The key that somebody has signed in with; None where the sign-in has ended, or the key is not in force any more.
@@ -92,9 +92,8 @@ class Sessions:
         query = select(page_sessions.c.key_id).where(
             page_sessions.c.token_hash == _digest(token), page_sessions.c.expires_at > self._now()
         )
-        async with self._engine.connect() as connection:
-            key_id = (await connection.execute(query)).scalar_one_or_none()
-        key = None if key_id is None else await self._keys.by_id(key_id)
+        rows = await self._tables.read(query)
+        key = await self._keys.by_id(rows[0].key_id) if rows else None
         return key if key is not None and key.is_in_force(self._now()) else None
 
     def give(self, token: str, response: Response, request: HTTPConnection) -> None:
