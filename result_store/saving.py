@@ -183,8 +183,12 @@ class Saving:
             before_sleep=self._note,
             reraise=True,
         )
+
+        async def attempt() -> Any:
+            return await act()  # tenacity awaits what it knows to be a coroutine function; a lambda is none
+
         try:
-            return await retrying(act)
+            return await retrying(attempt)
         finally:
             self.failing = None
 
