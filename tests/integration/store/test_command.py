@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import structlog
+from typer.testing import CliRunner, Result
 
 from result_store.archive import Archive
+from result_store.cli import app
 from tests.integration.store.conftest import Backend
 from workflow_events import EventSource, EventType, WorkflowEvent, WorkflowResultEvent, wire
 from workflow_events.testing.processes import ServerProcess, free_port
@@ -25,25 +28,35 @@ from workflow_events.transport import aio
 
 PATIENCE = 60.0
 
+Call = Callable[..., Result]
+
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "result_store", *arguments]
 
 
-def call(backend: Backend, *arguments: str, folder: Path, **settings: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments),
-        capture_output=True,
-        text=True,
-        timeout=90,
-        cwd=folder,
-        env=with_path(backend.environment(**settings)),
-        check=False,
-    )
-
-
 def with_path(environment: dict[str, str]) -> dict[str, str]:
     return {**environment, "PYTHONPATH": str(Path(__file__).parents[3]), "COLUMNS": "200"}
+
+
+@pytest.fixture
+def call(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
+    """Calls the command in this process, for those that end by themselves; a process of their own costs seconds each."""
+    root = logging.getLogger()
+    levels = {name: logging.getLogger(name).level for name in ("", "alembic", "uvicorn", "aiokafka")}
+    handlers = root.handlers[:]
+
+    def calling(*arguments: str, **settings: Any) -> Result:
+        with monkeypatch.context() as patch:
+            for name, value in with_path(backend.environment(**settings)).items():
+                patch.setenv(name, value)
+            return CliRunner().invoke(app, arguments)
+
+    yield calling
+    root.handlers[:] = handlers
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    structlog.reset_defaults()
 
 
 @contextmanager
@@ -51,7 +64,7 @@ def running(backend: Backend, *arguments: str, folder: Path, **settings: Any) ->
     process = ServerProcess(
         "result-store",
         command("run", *arguments),
-        log_file=folder / "log",
+        log_file=folder / f"{'-'.join(arguments)}.log",
         environment=with_path(backend.environment(**settings)),
         directory=folder,
     )
@@ -106,13 +119,15 @@ def stop(process: ServerProcess) -> int:
     return process._process.wait(PATIENCE)  # type: ignore[union-attr]
 
 
-def test_one_process_stores_what_the_topics_tell_and_answers_for_it(backend: Backend, tmp_path: Path) -> None:
+def test_one_process_stores_what_the_topics_tell_and_answers_for_it(
+    backend: Backend, call: Call, tmp_path: Path
+) -> None:
     # Given the store as a process, asked with a key where that is how it will be in earnest
     headers = {"X-Correlation-ID": "asked-1"}
     settings: dict[str, Any] = {}
     if backend.name == "real":
-        assert call(backend, "migrate", folder=tmp_path).returncode == 0
-        made = call(backend, "keys", "create", "--service", "tests", folder=tmp_path)
+        assert call("migrate").exit_code == 0
+        made = call("keys", "create", "--service", "tests")
         headers |= {"X-Internal-API-Key": made.stdout.strip(), "X-Service-ID": "tests"}
         settings = {"auth": "keys"}
     with running(backend, "--create-topics", "--migrate", folder=tmp_path, **settings) as process:
@@ -152,7 +167,9 @@ def test_one_process_stores_what_the_topics_tell_and_answers_for_it(backend: Bac
 
 
 @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
-def test_the_two_halves_run_apart_and_a_replay_fills_a_new_database(backend: Backend, tmp_path: Path) -> None:
+def test_the_two_halves_run_apart_and_a_replay_fills_a_new_database(
+    backend: Backend, call: Call, tmp_path: Path
+) -> None:
     # Given a processor alone, which answers for its health alone
     with running(backend, "--only", "processor", "--create-topics", "--migrate", folder=tmp_path) as processor:
         health = told(processor, "Health")
@@ -167,63 +184,75 @@ def test_the_two_halves_run_apart_and_a_replay_fills_a_new_database(backend: Bac
         assert stop(processor) == 0, processor.log_tail()
     # When what the topics hold is stored once more, into a new database
     new = {"database_url": f"sqlite:///{tmp_path / 'new.db'}"}
-    assert call(backend, "migrate", folder=tmp_path, **new).returncode == 0
-    done = call(backend, "replay", "--from", "2020-01-01T00:00:00Z", folder=tmp_path, **new)
+    assert call("migrate", **new).exit_code == 0
+    done = call("replay", "--from", "2020-01-01T00:00:00Z", **new)
     # Then it is all there, and a second time changes nothing
-    assert done.returncode == 0, done.stderr
-    assert "1 rows of requests have changed" in done.stderr or "2 rows of requests have changed" in done.stderr
-    again = call(backend, "replay", "--from", "2020-01-01T00:00:00Z", folder=tmp_path, **new)
+    assert done.exit_code == 0, done.stderr
+    assert f"{backend.kafka.workflow_results_topic}: 1 messages" in done.stderr
+    assert re.search(r"[12] rows of requests have changed", done.stderr)
+    again = call("replay", "--from", "2020-01-01T00:00:00Z", **new)
     assert "0 rows of requests have changed" in again.stderr
 
 
 @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
-def test_a_role_that_cannot_be_built_ends_with_a_sentence_and_code_1(backend: Backend, tmp_path: Path) -> None:
+def test_a_role_that_cannot_be_built_ends_with_a_sentence_and_code_1(backend: Backend, call: Call) -> None:
     # Given a database that nobody has migrated
-    done = call(backend, "run", "--create-topics", folder=tmp_path)
-    assert done.returncode == 1
+    done = call("run", "--create-topics")
+    # Then the command says what is missing, who needs it, and what to do
+    assert done.exit_code == 1, done.output
     assert "Needed by: result-store run -> processor -> database" in done.stderr
     assert "`result-store migrate`" in done.stderr
-    assert "Traceback" not in done.stderr
-    # And settings that do not hold, which are the command line's fault
-    bad = call(backend, "run", folder=tmp_path, database_url="sqlite:///x.db")
-    assert bad.returncode == 1
-    environment = {**with_path(backend.environment()), "RESULT_STORE_DATABASE_URL": "mysql://u:hunter2@h/d"}
-    refused = subprocess.run(
-        command("check"), capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment, check=False
-    )
-    assert refused.returncode == 2
-    assert "RESULT_STORE_DATABASE_URL" in refused.stderr
-    assert "hunter2" not in refused.stderr
 
 
 @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
-def test_a_check_from_the_command_line_says_as_much_to_programs_as_to_people(backend: Backend, tmp_path: Path) -> None:
+def test_settings_and_options_that_do_not_hold_end_with_code_2(
+    backend: Backend, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given times that are none
+    for time, said in {"yesterday": "no time in ISO 8601", "2026-01-01T00:00:00": "time zone"}.items():
+        refused = call("replay", "--from", time)
+        assert refused.exit_code == 2
+        assert said in " ".join(refused.stderr.replace("│", " ").split())
+    # And a database of a kind that the store does not know
+    monkeypatch.setenv("RESULT_STORE_DATABASE_URL", "mysql://u:hunter2@h/d")
+    refused = CliRunner().invoke(app, ["check"])
+    assert refused.exit_code == 2
+    assert "RESULT_STORE_DATABASE_URL" in refused.stderr
+    assert "hunter2" not in refused.output
+
+
+@pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+def test_a_check_says_as_much_to_programs_as_to_people(backend: Backend, call: Call) -> None:
     # Given a Redis that is not there
     away = {"redis_url": f"redis://:hunter2@127.0.0.1:{free_port()}/0"}
-    assert call(backend, "migrate", folder=tmp_path).returncode == 0
-    shown = call(backend, "check", "--role", "api", folder=tmp_path, **away)
-    told = call(backend, "check", "--role", "api", "--json", folder=tmp_path, **away)
+    assert call("migrate").exit_code == 0
+    shown, printed = call("check", "--role", "api", **away), call("check", "--role", "api", "--json", **away)
     # Then both name it, with the chain, the variable, and no password
-    assert shown.returncode == told.returncode == 1
+    assert shown.exit_code == printed.exit_code == 1
     assert "needed by: result-store run --only api -> api -> cache" in shown.stdout
-    parts = {part["part"]: part for part in json.loads(told.stdout)["parts"]}
+    assert "Set RESULT_STORE_REDIS_URL" in shown.stdout
+    parts = {part["part"]: part for part in json.loads(printed.stdout)["parts"]}
     assert parts["cache"]["outcome"] == "failed"
     assert "result-store run --only api -> api -> cache" in parts["cache"]["needed_by"]
     assert parts["cache"]["variables"] == ["RESULT_STORE_REDIS_URL"]
-    assert "hunter2" not in shown.stdout + shown.stderr + told.stdout + told.stderr
+    assert "hunter2" not in shown.output + printed.output
 
 
 @pytest.mark.parametrize("backend", ["embedded"], indirect=True)
-def test_keys_are_made_listed_without_their_secrets_and_revoked(backend: Backend, tmp_path: Path) -> None:
-    assert call(backend, "migrate", folder=tmp_path).returncode == 0
-    key = call(backend, "keys", "create", "--service", "billing", "--user", "ann", folder=tmp_path).stdout.strip()
+def test_keys_are_made_listed_without_their_secrets_and_revoked(backend: Backend, call: Call) -> None:
+    # Given a key
+    assert call("migrate").exit_code == 0
+    key = call("keys", "create", "--service", "billing", "--user", "ann").stdout.strip()
     _, key_id, secret = key.split("_")
-    listed = call(backend, "keys", "list", "--json", folder=tmp_path).stdout
+    # Then it is listed without its secret
+    listed = call("keys", "list", "--json").stdout
     (known,) = json.loads(listed)
     assert (known["key_id"], known["service"], known["user_id"], known["in_force"]) == (key_id, "billing", "ann", True)
     assert secret not in listed
-    assert call(backend, "keys", "revoke", key_id, folder=tmp_path).returncode == 0
-    again = call(backend, "keys", "revoke", key_id, folder=tmp_path)
-    assert again.returncode == 1
-    assert "no key" in again.stderr
-    assert "no" in call(backend, "keys", "list", folder=tmp_path).stdout
+    # And can be taken back, once
+    assert call("keys", "revoke", key_id).exit_code == 0
+    again = call("keys", "revoke", key_id)
+    assert again.exit_code == 1
+    assert "There is no key" in again.stderr
+    assert json.loads(call("keys", "list", "--json").stdout)[0]["in_force"] is False
+    assert "billing" in call("keys", "list").stdout
