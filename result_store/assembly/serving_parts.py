@@ -109,7 +109,7 @@ async def _touch_api(store: Store) -> str:
 
 
 SERVING_PARTS: Final = (
-    Part[Store](
+    Part(
         "processor",
         _OF_STORING,
         (variable("group_id"),),
@@ -117,8 +117,8 @@ SERVING_PARTS: Final = (
         _processor,
         _touch_processor,
     ),
-    Part[Store]("replaying", _OF_STORING, (), "See that this process may read the topics.", _saving, _touch_saving),
-    Part[Store](
+    Part("replaying", _OF_STORING, (), "See that this process may read the topics.", _saving, _touch_saving),
+    Part(
         "live feed",
         ("stored topic", "cache"),
         (variable("stored_topic"),),
@@ -126,7 +126,7 @@ SERVING_PARTS: Final = (
         _feed,
         _touch_feed,
     ),
-    Part[Store](
+    Part(
         "api",
         ("database", "archive", "cache", "questions", "live feed"),
         (variable("rate_limit"),),
