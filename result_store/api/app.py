@@ -1,15 +1,15 @@
-"""The application: the API, and the page where it is there."""
+"""The application: the API and the page."""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from result_store import page
 from result_store.api import batches, events, health, listings, results
 from result_store.api.auth import Gate
 from result_store.api.exchange import ExchangeMiddleware
@@ -65,10 +65,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.state.readiness = health.ReadinessCheck(parts.probes)
     for router in (health.router, results.router, batches.router, listings.router, events.router):
         app.include_router(router)
-    if find_spec("result_store.page") is not None:
-        from result_store.page import router as page_router  # noqa: PLC0415 - it builds on this package
-
-        app.include_router(page_router(parts), include_in_schema=False)
+    app.include_router(page.router(parts), include_in_schema=False)
     answer_problems(app)
     app.add_middleware(ExchangeMiddleware, metrics=parts.metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # as FastAPI's documentation has it
