@@ -31,7 +31,7 @@ async def client(settings: StoreSettings) -> AsyncIterator[Redis]:
 
 def a_cache(settings: StoreSettings, told: list[Outcome] | None = None) -> RedisCache:
     """A cache with patience: the machine may be busy."""
-    return RedisCache(settings, on_request=[].append if told is None else told.append, timeout=60)
+    return RedisCache(settings, on_request=(told if told is not None else []).append, timeout=60)
 
 
 async def test_an_owners_answers_are_dropped_without_a_search_and_nobody_elses(
