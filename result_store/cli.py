@@ -7,6 +7,7 @@ done, or was stopped on request; 1 it could not be done; 2 the command line or t
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from datetime import datetime
 from enum import StrEnum
@@ -95,11 +96,11 @@ def check(
     """
     with errors_in_words():
         kafka, settings = _settings_and_log(quiet=True)
-        from result_store.assembly import Store, wiring  # noqa: PLC0415 - see the module's docstring
+        from result_store.assembly import WIRING, Store  # noqa: PLC0415 - see the module's docstring
         from result_store.check_report import in_json, in_terminal  # noqa: PLC0415
         from result_store.wiring import Outcome  # noqa: PLC0415
 
-        findings = asyncio.run(wiring().check(role, Store(kafka, settings)))
+        findings = asyncio.run(WIRING.check(role, Store(kafka, settings, role)))
         if as_json:
             typer.echo(in_json(role, findings))
         else:
@@ -126,8 +127,13 @@ def replay(
         kafka, settings = _settings_and_log()
         from result_store.running import replay as replayed  # noqa: PLC0415 - see the module's docstring
 
-        count = asyncio.run(replayed(begin, kafka, settings))
-        typer.echo(f"Read {count:,} messages from {begin.isoformat()} on.", err=True)
+        report = asyncio.run(replayed(begin, kafka, settings))
+    if report is None:
+        typer.echo("Stopped; what was read is stored. Call it again for the rest.", err=True)
+        raise typer.Exit(1)
+    for topic, count in report.messages.items():
+        typer.echo(f"{topic}: {count:,} messages", err=True)
+    typer.echo(f"{report.changed:,} rows of requests have changed.", err=True)
 
 
 def _time(text: str) -> datetime:
@@ -146,11 +152,17 @@ def _settings_and_log(*, quiet: bool = False) -> tuple[KafkaSettings, StoreSetti
     Args:
         quiet: log errors alone, for commands whose output is for people.
     """
-    from result_store.settings import StoreSettings  # noqa: PLC0415 - see the module's docstring
+    from result_store.api.exchange import CorrelationFilter  # noqa: PLC0415 - see the module's docstring
+    from result_store.settings import StoreSettings  # noqa: PLC0415
     from workflow_events.logs import configure_logging  # noqa: PLC0415
     from workflow_events.settings import KafkaSettings  # noqa: PLC0415
 
     settings, kafka = StoreSettings(), KafkaSettings()
     at_a_terminal = "log_format" not in settings.model_fields_set and sys.stderr.isatty()
     configure_logging("console" if at_a_terminal else settings.log_format, "critical" if quiet else settings.log_level)
+    # Their INFO tells what they are made of, step by step; what matters of that, the command says itself.
+    for name in ("alembic", "uvicorn"):
+        logging.getLogger(name).setLevel(max(logging.getLogger().level, logging.WARNING))
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(CorrelationFilter())
     return kafka, settings

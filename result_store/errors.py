@@ -11,7 +11,8 @@
         ├── UnstorableError                         the database will never take this row
         ├── ArchiveError               .retryable   the object store refuses or cannot be reached
         ├── AnalyticsError             .retryable   ClickHouse refuses or cannot be reached
-        └── AccessRefusedError         .status      a caller of the API may not do this
+        ├── AccessRefusedError         .status      a caller of the API may not do this
+        └── LiveFeedError                           live events are not to be had now
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ __all__ = [
     "ArchiveError",
     "DatabaseError",
     "InvalidCursorError",
+    "LiveFeedError",
     "ResultStoreError",
     "SchemaVersionError",
     "UnstorableError",
@@ -97,3 +99,7 @@ class AccessRefusedError(ResultStoreError):
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class LiveFeedError(ResultStoreError):
+    """Live events are not to be had now; the message says why."""
