@@ -184,11 +184,11 @@ class Saving:
             reraise=True,
         )
 
-        async def attempt() -> Any:
-            return await act()  # tenacity awaits what it knows to be a coroutine function; a lambda is none
+        async def once_more() -> Any:  # tenacity knows a coroutine function by its definition
+            return await act()
 
         try:
-            return await retrying(attempt)
+            return await retrying(once_more)
         finally:
             self.failing = None
 
