@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import chdb
 import lz4.frame  # type: ignore[import-untyped]
 
+INSERT_SETTINGS = {"throw_on_max_partitions_per_insert_block"}
 USER, PASSWORD = "analyst", "0pen sesame"
 
 
@@ -59,14 +60,15 @@ class Handler(BaseHTTPRequestHandler):
             with self.lock:
                 if "database" in options:
                     self.engine.query(f"USE `{options['database']}`")
-                answer = self._answer(options.get("query"), body, values)
+                answer = self._answer(options, body, values)
         except chdb.ChdbError as error:
             code = re.search(r"Code: (\d+)", str(error))
             self._reply(500, str(error).encode(), {"X-ClickHouse-Exception-Code": code[1] if code else "1002"})
         else:
             self._reply(200, answer, {"X-ClickHouse-Format": "Native", "X-ClickHouse-Timezone": "UTC"})
 
-    def _answer(self, query: str | None, body: bytes, values: dict[str, str]) -> bytes:
+    def _answer(self, options: dict[str, str], body: bytes, values: dict[str, str]) -> bytes:
+        query = options.get("query")
         statement, _, rows = (query or "").encode(), b"", body
         if query is None:
             statement, _, rows = body.partition(b"FORMAT Native\n") if body.startswith(b"INSERT") else (body, b"", b"")
@@ -75,7 +77,13 @@ class Handler(BaseHTTPRequestHandler):
             with tempfile.NamedTemporaryFile(suffix=".native") as file:
                 file.write(rows)
                 file.flush()
-                self.engine.query(f"{text.removesuffix('FORMAT Native')} FROM INFILE '{file.name}' FORMAT Native")
+                settings = ", ".join(
+                    f"{name} = '{value}'" for name, value in options.items() if name in INSERT_SETTINGS
+                )
+                self.engine.query(
+                    f"{text.removesuffix('FORMAT Native')} FROM INFILE '{file.name}' "
+                    f"{'SETTINGS ' + settings if settings else ''} FORMAT Native"
+                )
             return b""
         named = re.search(r"FORMAT\s+(\w+)\s*$", text)
         return bytes(self.engine.query(text, named[1] if named else "TabSeparated", params=values).bytes())
