@@ -25,6 +25,7 @@ _MODULES = {
     "worker": "working",
     "alternatives": "alternatives",
     "spring": "spring_kafka",
+    "store-ingest": "store_ingest",
     "curves": "curves",
 }
 
