@@ -26,6 +26,7 @@ _MODULES = {
     "alternatives": "alternatives",
     "spring": "spring_kafka",
     "store-ingest": "store_ingest",
+    "store-api": "store_api",
     "curves": "curves",
 }
 
