@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -102,9 +103,7 @@ class Live:
 
 
 @asynccontextmanager
-async def live(
-    kafka: KafkaSettings, folder: Path, on_stop: Callable[[], None] = lambda: None, **options: int
-) -> AsyncIterator[Live]:
+async def live(kafka: KafkaSettings, folder: Path, **options: Any) -> AsyncIterator[Live]:
     topic = kafka.workflow_progress_topic.replace("progress", "stored")
     settings = {"stored_topic": topic, "api_port": 0, "metrics": False}
     await asyncio.to_thread(ensure_store_topics, kafka, StoreSettings(stored_topic=topic))
@@ -112,16 +111,12 @@ async def live(
     announcer = Announcer(kafka, topic)
     await announcer.start()
 
-    def stop() -> None:
-        feed.end()
-        on_stop()
-
     try:
         async with asyncio.TaskGroup() as tasks, some_api(folder, feed=feed, **settings) as api:
             tasks.create_task(feed.run())
             await feed.check(PATIENCE)
             service = HttpService(api.parts.settings, api.app, api.parts.metrics)
-            async with service.serving(on_stop=stop):
+            async with service.serving(on_stop=feed.end):
                 made = Live(api, str(service.url), feed, announcer)
                 try:
                     yield made

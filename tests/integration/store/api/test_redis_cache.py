@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 
@@ -28,14 +29,18 @@ async def client(settings: StoreSettings) -> AsyncIterator[Redis]:
         yield made
 
 
+def a_cache(settings: StoreSettings, told: list[Outcome] | None = None) -> RedisCache:
+    """A cache with patience: the machine may be busy."""
+    return RedisCache(settings, on_request=(told if told is not None else []).append, timeout=60)
+
+
 async def test_an_owners_answers_are_dropped_without_a_search_and_nobody_elses(
     settings: StoreSettings, client: Redis
 ) -> None:
     told: list[Outcome] = []
-    ours, theirs = RedisCache(settings, on_request=told.append), RedisCache(settings)
+    ours, theirs = a_cache(settings, told), a_cache(settings)
     # Given: one process has put answers, more of them for Ada than one command takes
-    for number in range(1200):
-        await ours.put(f"ada-{number}", b"1", owner="ada")
+    await asyncio.gather(*(ours.put(f"ada-{number}", b"1", owner="ada") for number in range(1200)))
     await ours.put("bob", b"2", owner="bob")
     before = await client.info("commandstats")
 
@@ -58,7 +63,7 @@ async def test_an_owners_answers_are_dropped_without_a_search_and_nobody_elses(
 
 
 async def test_answers_and_the_sets_that_track_them_go_by_their_time(settings: StoreSettings, client: Redis) -> None:
-    cache = RedisCache(settings)
+    cache = a_cache(settings)
     await cache.put("a", b"1", owner="ada")
     await cache.forget(["bob"])
     kept = [await client.pttl(key) for key in await client.keys("*")]
@@ -74,7 +79,7 @@ async def test_a_cache_that_is_down_is_one_that_knows_nothing_and_forgets_what_i
         settings = StoreSettings(redis_url=server.url.replace("redis://", "redis://:hunter2@"), rate_limit="3/hour")
         plain = StoreSettings(redis_url=server.url)
         told: list[Outcome] = []
-        writer, reader = RedisCache(plain), RedisCache(plain, on_request=told.append)
+        writer, reader = a_cache(plain), a_cache(plain, told)
         await reader.put("a", b"1", owner="ada")
         assert await reader.get("a") == b"1"
 
@@ -88,7 +93,7 @@ async def test_a_cache_that_is_down_is_one_that_knows_nothing_and_forgets_what_i
 
         # Then: nothing is raised; it is said once, and counted
         assert told == ["hit", "error", "error", "error"]
-        assert len(caplog.records) == 2
+        assert len([line for line in caplog.records if "cache does not answer" in line.message]) == 2
         with pytest.raises(ConnectionError, match="RESULT_STORE_REDIS_URL"):
             await writer.ping()
 
@@ -109,7 +114,7 @@ async def test_a_cache_that_is_down_is_one_that_knows_nothing_and_forgets_what_i
 
 
 async def test_processes_share_the_count_of_what_a_key_has_asked(settings: StoreSettings) -> None:
-    one, other = RateLimit(settings), RateLimit(settings)
+    one, other = RateLimit(settings, timeout=60), RateLimit(settings, timeout=60)
     taken = [await limit.take("key:1") for limit in (one, other, one, other)]
     assert [allowance is not None and allowance.allowed for allowance in taken] == [True, True, True, False]
     assert taken[-1] is not None

@@ -56,7 +56,7 @@ class RunningStore:
     def __enter__(self) -> RunningStore:
         self._process.start()
         try:
-            self._process.wait_ready(self._is_ready, 90.0)
+            self._process.wait_ready(self._is_ready, 240.0, interval=0.25)
         except BaseException:
             self._process.stop()
             raise

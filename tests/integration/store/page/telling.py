@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from workflow_events.dead_letters import DeadLetterReason, StoredMessage, letter_message
+from workflow_events.dead_letters import DeadLetterReason, letter_message
 from workflow_events.events import (
     ErrorCause,
     ErrorDetail,
@@ -119,10 +119,25 @@ class Run:
             yield self.progress(settings, begin + took, "node_finished", **ended)
 
 
-def dead_letter(settings: KafkaSettings, record: StoredMessage, code: DeadLetterReason, reason: str) -> OutgoingMessage:
-    """A letter about a message of the topic of requests."""
-    topic = settings.dead_letter_topic(settings.workflow_events_topic)
-    return letter_message(record, code, reason, topic=topic)
+@dataclass(frozen=True)
+class _Lying:
+    """A message of the topic of requests, as a consumer gives it."""
+
+    topic: str
+    value: bytes
+    key: bytes | None
+    headers: list[tuple[str, bytes | None]]
+    partition: int = 0
+    offset: int = 7
+    timestamp: int = 1_795_000_000_000
+
+
+def dead_letter(
+    settings: KafkaSettings, about: OutgoingMessage, reason: str, code: DeadLetterReason = DeadLetterReason.WRONG_SCHEMA
+) -> OutgoingMessage:
+    """What a worker publishes of a request that it gives up."""
+    record = _Lying(about.topic, about.value, about.key, [*about.headers])
+    return letter_message(record, code, reason, topic=settings.dead_letter_topic(about.topic))
 
 
 def publish(settings: KafkaSettings, messages: Iterable[OutgoingMessage]) -> None:
