@@ -24,6 +24,8 @@ __all__ = ["Report", "answering", "collect"]
 
 _WORST = 10
 """How many of the slowest and of the most failing steps are named."""
+_STRETCHES = 30
+"""Into about how many stretches of time the window is cut: each is a line on the terminal."""
 
 
 class Report(BaseModel):
@@ -68,7 +70,7 @@ async def collect(
         ResultStoreError: there is no answer.
         ValueError: the window is none.
     """
-    bucket = fitting_bucket(since, until)
+    bucket = fitting_bucket(since, until, _STRETCHES)
     steps = await questions.step_summary(since, until, workflow_id)
     return Report(
         since=since,

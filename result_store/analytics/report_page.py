@@ -32,6 +32,8 @@ _COLOURS: Final = {
     RunState.ACCEPTED: "#3a6fd8",
     RunState.PENDING: "#c4c9d4",
 }
+_MOST_BARS: Final = 20
+"""The steps with the most input; all are in the table."""
 _STYLE: Final = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 75rem; padding: 0 1rem; color: #1d2430; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
@@ -113,6 +115,7 @@ def _steps(report: Report) -> Iterator[Any]:
         failures = [step.failures for step in report.most_failing]
         yield _bars("Most failing steps", "runs that broke", report.most_failing, failures, "#d03b3b")
     sifting = [step for step in report.steps if step.elimination_ratio is not None]
+    sifting = sorted(sifting, key=lambda step: -(step.input or 0))[:_MOST_BARS]
     if sifting:
         ratios = [step.elimination_ratio for step in sifting]
         chart = _bars("What steps eliminate of their input", "", sifting, ratios, "#2e9e5b")

@@ -169,6 +169,8 @@ async def test_times_of_two_hundred_months_and_of_no_month_that_clickhouse_knows
     async with ClickHouseSink(over_http, engine) as sink:
         await sink.copy(ids)
     assert await states(over_http, DECEMBER - DAY, DECEMBER + DAY) == {RunState.PENDING: 202}
+    [asked] = await rows_of(over_http, "SELECT min(requested_at) AS first, max(requested_at) AS last FROM runs")
+    assert asked == {"first": datetime(1900, 1, 1, tzinfo=UTC), "last": datetime(2299, 12, 31, tzinfo=UTC)}
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)

@@ -99,6 +99,8 @@ def made_up(seed: int, count: int = 300) -> tuple[list[Row], list[Row], list[Row
                 "archive_key": "steps/2026/03/01/x.json",
             }
         )
+    # One that ended just before the window, and was heard of once more in it.
+    of_runs[0].update(status="success", finished_at=WINDOW[0] - HOURS, updated_at=WINDOW[0] + HOURS)
     return of_runs, of_steps, of_decisions
 
 
@@ -112,7 +114,8 @@ async def everything(questions: Questions, workflow_id: str | None) -> dict[str,
     since, until = WINDOW
     return {
         "steps": await questions.step_summary(since, until, workflow_id),
-        "runs": await questions.run_totals(since, until, workflow_id, limit=25),
+        "runs": await questions.run_totals(since, until, workflow_id, limit=1000),
+        "latest": await questions.run_totals(since, until, workflow_id, limit=3),
         "states": await questions.status_over_time(since, until, HOURS, workflow_id),
         "latencies": await questions.latency_over_time(since, until, HOURS, workflow_id),
         "slowest": await questions.slowest_steps(since, until, workflow_id, limit=3),
@@ -142,6 +145,7 @@ async def test_every_database_gives_the_same_answers_and_they_are_right(
             assert _rounded(copied) == _rounded(own)
             # And with what is reckoned here
             assert _rounded(own) == _rounded(_reckoned(rows, workflow_id, own))
+            assert own["latest"] == own["runs"][:3]
             assert bool(own["steps"]) == bool(own["runs"]) == (workflow_id != "nobody's")
 
 
@@ -213,7 +217,7 @@ def _reckoned(rows: tuple[list[Row], list[Row], list[Row]], workflow_id: str | N
                 ).model_dump(),
             }
         )
-    latest = sorted(within, key=lambda row: (ended_or_heard[id(row)], row["correlation_id"]), reverse=True)[:25]
+    latest = sorted(within, key=lambda row: (ended_or_heard[id(row)], row["correlation_id"]), reverse=True)
     assert [one.correlation_id for one in own["runs"]] == [row["correlation_id"] for row in latest]
     assert [one.at for one in own["runs"]] == [ended_or_heard[id(row)] for row in latest]
     return {**own, "steps": summaries, "states": states, "latencies": latencies}
