@@ -102,5 +102,3 @@ def _is_policy(text: str) -> bool:
 def path_of(page: Page) -> str:
     """The address without its host."""
     return "/" + page.url.split("/", 3)[3]
-
-
