@@ -67,7 +67,7 @@ class DemoStore:
         Raises:
             TimeoutError: it does not, within a minute.
         """
-        found = wait_until(
+        found: dict[str, int] = wait_until(
             lambda: self._ended(run_id, requests),
             _STORED_WITHIN,
             interval=0.2,
@@ -75,11 +75,11 @@ class DemoStore:
         )
         return ", ".join(f"{number} {state}" for state, number in found.items())
 
-    def _ended(self, run_id: str, requests: int) -> dict[str, int] | None:
+    def _ended(self, run_id: str, requests: int) -> dict[str, int]:
         answer = httpx.get(
             f"{self.url}/internal/v1/batches/{run_id}/status", params={"limit": 1}, timeout=10.0, trust_env=False
         )
         batch: dict[str, Any] = answer.json() if answer.is_success else {}
         if batch.get("by_phase", {}).get("finished", 0) < requests:
-            return None
+            return {}
         return dict(batch["by_state"])

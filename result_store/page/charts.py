@@ -41,6 +41,10 @@ _GAP: Final = 0.18
 """The share of its slot that a column leaves free."""
 
 
+_LEAST: Final = 1e-6
+"""What is below it is drawn as nothing."""
+
+
 class Window(NamedTuple):
     """A span of time to look at, and the buckets that it is cut into."""
 
@@ -261,7 +265,7 @@ def nice_ceiling(value: float, *, whole: bool = True) -> float:
     """
     if whole and value <= 4:
         return 4.0
-    if value <= 0 or not math.isfinite(value):
+    if value < _LEAST or not math.isfinite(value):
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
     steps = (1, 2, 4, 8, 10) if whole and power < 10 else (1, 2, 4, 5, 8, 10)

@@ -184,7 +184,7 @@ def test_who_is_bound_to_a_user_is_offered_only_what_is_theirs() -> None:
 
 
 def test_requests_that_want_a_look_stand_first_and_the_oldest_of_them_before_all() -> None:
-    silent = {"heartbeat_interval": 5.0, "last_heard_at": ago(100)}
+    silent: dict[str, Any] = {"heartbeat_interval": 5.0, "last_heard_at": ago(100)}
     runs = [
         summary(workflow_id="well", requested_at=ago(900)),
         summary(workflow_id="silent", requested_at=ago(200), **silent),

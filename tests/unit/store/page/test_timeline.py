@@ -32,7 +32,7 @@ def test_each_wait_and_each_node_has_a_lane_where_it_was() -> None:
 
     drawn = timeline(run, NOW)
 
-    lanes = [(lane.label, lane.start, lane.width, lane.took) for lane in drawn.lanes]
+    lanes = [(lane.label, *lane.bars[0][:2], lane.took) for lane in drawn.lanes]
     assert lanes == [
         ("until accepted", 0, 100, "1.00 s"),
         ("in line", 100, 100, "1.00 s"),
@@ -45,25 +45,40 @@ def test_each_wait_and_each_node_has_a_lane_where_it_was() -> None:
     assert drawn.rows[-1].tone == "success"
 
 
-def test_a_node_that_comes_again_has_a_lane_for_each_time_and_attempts_do_not_mix() -> None:
+def test_all_that_a_node_did_is_one_lane_and_attempts_do_not_mix() -> None:
+    # Given a node that a dead worker began, and another attempt ended once and began again
     run = record(
         RunState.RUNNING,
         attempt=2,
         timeline=[
             entry(0, "requested"),
-            entry(1, "node_started", node="n", step=1, attempt=1, worker="a"),
             entry(5, "requested", attempt=2),
             entry(6, "node_started", node="n", step=1, attempt=2, worker="b"),
             entry(7, "node_finished", node="n", step=1, attempt=2, worker="b"),
-            entry(8, "node_started", node="n", step=3, attempt=2, worker="b"),
+            entry(8, "node_started", node="n", step=3, attempt=1, worker="a"),
+            entry(9, "node_finished", node="n", step=1, attempt=1, worker="a"),
         ],
     )
 
     drawn = timeline(run, NOW)
 
-    nodes = [(lane.took, lane.tone) for lane in drawn.lanes if lane.label == "n"]
-    assert nodes == [("19.0 s", "open"), ("1.00 s", "node"), ("12.0 s", "open")]
-    assert drawn.rows[2].title == "Requested again, attempt 2"
+    lane = drawn.lanes[-1]
+    assert (lane.label, lane.times, lane.took) == ("n", 2, "13.0 s")
+    assert lane.bars == [(300, 50, "node"), (400, 600, "open")]
+    assert drawn.rows[1].title == "Requested again, attempt 2"
+
+
+def test_nodes_that_are_fanned_out_share_a_bar_and_a_long_timeline_is_told_in_short() -> None:
+    # Given a hundred tasks of one node side by side
+    begun = [entry(1 + number / 100, "node_started", node="n", step=2) for number in range(100)]
+    ended = [entry(9 + number / 100, "node_finished", node="n", step=2) for number in range(100)]
+    run = record(finished_at=ago(10), timeline=[entry(0, "requested"), *begun, *ended, entry(10, "result")])
+
+    drawn = timeline(run, NOW)
+
+    assert drawn.lanes[-1]._asdict() == {"label": "n", "bars": [(100, 899, "node")], "times": 100, "took": "8.99 s"}
+    assert len(drawn.rows) == 202
+    assert [row.title for row in drawn.milestones] == ["Requested", "Result"]
 
 
 def test_a_node_without_an_end_in_a_finished_run_is_where_it_broke() -> None:
@@ -73,7 +88,7 @@ def test_a_node_without_an_end_in_a_finished_run_is_where_it_broke() -> None:
         timeline=[entry(0, "requested"), entry(2, "node_started", node="n"), entry(10, "result", status="error")],
     )
 
-    assert timeline(run, NOW).lanes[-1].tone == "failed"
+    assert timeline(run, NOW).lanes[-1].bars[0].tone == "failed"
 
 
 def test_a_run_of_which_nothing_is_known_has_no_picture() -> None:
@@ -106,4 +121,6 @@ def test_whatever_happened_every_lane_lies_within_the_picture(
     assert len(drawn.lanes) <= MOST_LANES
     assert len(drawn.rows) == len(entries)
     for lane in drawn.lanes:
-        assert 0 <= lane.start <= lane.start + lane.width <= 1000.02
+        assert lane.bars
+        for bar in lane.bars:
+            assert 0 <= bar.start <= bar.start + bar.width <= 1000.02
