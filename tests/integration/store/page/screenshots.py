@@ -30,7 +30,7 @@ from workflow_events.wire import OutgoingMessage
 FOLDER = Path(__file__).parents[4] / "docs" / "result-store"
 _WORKFLOWS = ("dependency_audit", "summarise_invoices", "triage_tickets")
 _NODES = ("load", "licences", "native_code", "maintenance", "verdict")
-_COLOURS = 160
+_COLOURS = 224
 
 
 def a_day(kafka: KafkaSettings, now: datetime, chance: random.Random) -> Iterator[OutgoingMessage]:
@@ -98,15 +98,14 @@ def one_run(kafka: KafkaSettings, now: datetime) -> tuple[Run, list[OutgoingMess
 def in_flight(kafka: KafkaSettings, now: datetime, chance: random.Random) -> Iterator[OutgoingMessage]:
     """What has no result yet; one worker has gone silent, and one request was taken by nobody."""
     for number in range(7):
-        run = Run(now - timedelta(seconds=chance.uniform(4, 200)), _WORKFLOWS[number % 3], _batch(now))
+        run = Run(now - timedelta(seconds=chance.uniform(80, 200)), _WORKFLOWS[number % 3], _batch(now))
         yield run.request(kafka)
         yield run.accepted(kafka, 0.1)
         if number < 5:
             node = _NODES[number]
             yield run.progress(kafka, 0.5, "node_started", node=node, step=2)
             silent = number == 3
-            heard = (now - run.at).total_seconds() - (0 if silent else -6)
-            yield run.heartbeat(kafka, max(0.6, heard - (60 if silent else 0)), node)
+            yield run.heartbeat(kafka, (now - run.at).total_seconds() - (60 if silent else -chance.uniform(0, 6)), node)
         else:
             yield run.heartbeat(kafka, (now - run.at).total_seconds() + 6, None)
     forgotten = Run(now - timedelta(seconds=140), "triage_tickets", _batch(now))

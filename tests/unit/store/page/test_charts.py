@@ -82,7 +82,8 @@ def test_an_axis_of_counts_has_whole_quarters(value: int) -> None:
     top = nice_ceiling(value)
 
     assert top >= value
-    assert top % 4 == 0 or top >= 20
+    assert top % 4 == 0
+    assert value < 5 or top <= 2 * value
 
 
 @given(COUNTS)
