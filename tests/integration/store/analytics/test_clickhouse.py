@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.unit.store.database.facts_made import at, result, whole_run
 
 from result_store.analytics.clickhouse import ClickHouseSink
 from result_store.analytics.clickhouse_connection import ClickHouse
@@ -22,7 +23,6 @@ from result_store.database.tables import runs, steps
 from result_store.errors import AnalyticsError
 from result_store.records import RunState
 from result_store.settings import StoreSettings
-from tests.unit.store.database.facts_made import at, result, whole_run
 from workflow_events.errors import ConfigurationError
 from workflow_events.events import ResultStatus
 from workflow_events.testing.processes import free_port
