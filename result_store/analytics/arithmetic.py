@@ -94,8 +94,11 @@ class Totals(NamedTuple):
 
 
 def superstep_of(step_key: str, name: str) -> int | None:
-    """The superstep in a step's key, which is ``name#superstep``, or ``name`` where it is not known."""
-    digits = step_key[len(name) + 1 :]
+    """The superstep in a step's key, which is ``name#superstep``, or ``name`` where it is not known.
+
+    A ``#`` of the name's own is doubled there (:mod:`result_store.step_rows`).
+    """
+    digits = step_key[len(name) + name.count("#") + 1 :]
     return int(digits) if digits.isascii() and digits.isdecimal() else None
 
 
