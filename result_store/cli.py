@@ -161,7 +161,7 @@ def _settings_and_log(*, quiet: bool = False) -> tuple[KafkaSettings, StoreSetti
     at_a_terminal = "log_format" not in settings.model_fields_set and sys.stderr.isatty()
     configure_logging("console" if at_a_terminal else settings.log_format, "critical" if quiet else settings.log_level)
     # Their INFO tells what they are made of, step by step; what matters of that, the command says itself.
-    for name in ("alembic", "uvicorn"):
+    for name in ("alembic", "kafka", "uvicorn"):
         logging.getLogger(name).setLevel(max(logging.getLogger().level, logging.WARNING))
     for handler in logging.getLogger().handlers:
         handler.addFilter(CorrelationFilter())

@@ -43,7 +43,7 @@ def with_path(environment: dict[str, str]) -> dict[str, str]:
 def call(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
     """Calls the command in this process, for those that end by themselves; a process of their own costs seconds each."""
     root = logging.getLogger()
-    levels = {name: logging.getLogger(name).level for name in ("", "alembic", "uvicorn", "aiokafka")}
+    levels = {name: logging.getLogger(name).level for name in ("", "alembic", "uvicorn", "kafka", "aiokafka")}
     handlers = root.handlers[:]
 
     def calling(*arguments: str, **settings: Any) -> Result:
