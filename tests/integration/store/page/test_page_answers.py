@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from html import unescape
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
@@ -37,7 +38,7 @@ _numbers = count()
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SomeApi]:
     """Yield one that everybody on this machine may look at."""
-    options = {}
+    options: dict[str, Any] = {}
     if request.param == "postgresql":
         postgres: PostgresServer = request.getfixturevalue("postgres")
         options["database_url"] = postgres.create_database(f"page_{os.getpid()}_{next(_numbers)}")
