@@ -30,7 +30,7 @@ from workflow_events.wire import OutgoingMessage
 FOLDER = Path(__file__).parents[4] / "docs" / "result-store"
 _WORKFLOWS = ("dependency_audit", "summarise_invoices", "triage_tickets")
 _NODES = ("load", "licences", "native_code", "maintenance", "verdict")
-_COLOURS = 224
+_COLOURS = 256
 
 
 def a_day(kafka: KafkaSettings, now: datetime, chance: random.Random) -> Iterator[OutgoingMessage]:
@@ -158,7 +158,7 @@ def _beside(pictures: list[Image.Image]) -> Image.Image:
 
 def _write(name: str, picture: Image.Image) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    small = picture.quantize(_COLOURS, dither=Image.Dither.NONE)
+    small = picture.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     small.save(FOLDER / f"{name}.png", optimize=True)
 
 
