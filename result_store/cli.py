@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from result_store.analytics.cli import app as report_app
 from result_store.cli_keys import keys_app
 from result_store.roles import Role
 from workflow_events.cli_common import errors_in_words
@@ -31,6 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(report_app, name="report")
 app.add_typer(keys_app, name="keys")
 
 

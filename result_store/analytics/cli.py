@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from result_store.analytics.windows import check_window
 from workflow_events.cli_common import errors_in_words
 
 if TYPE_CHECKING:
@@ -63,8 +64,10 @@ def report(
         return
     now = datetime.now(tz=UTC)
     begin, end = _time(since, now, "--since"), now if until is None else _time(until, now, "--until")
-    if end <= begin:
-        raise typer.BadParameter("the window is empty: give an earlier time.", param_hint="--since")
+    try:
+        check_window(begin, end)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.", param_hint="--since") from None
     with errors_in_words():
         found = asyncio.run(_collected(begin, end, workflow_id, runs))
     if html is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from result_store.analytics.arithmetic import StepRow
+from result_store.analytics.arithmetic import GOING_ON, StepRow
 from result_store.analytics.assembling import COUNTS
 from result_store.analytics.clickhouse_tables import RUNS, STEPS
 from result_store.ranks import microseconds
@@ -106,7 +106,7 @@ def latencies_over_time(
     since: datetime, until: datetime, workflow_id: str | None, first: datetime, bucket: timedelta
 ) -> Statement:
     """How long runs took, for each stretch of time in which any ended."""
-    needed = ["workflow_id", "requested_at", "finished_at", "duration_ms"]
+    needed = ["workflow_id", "state", "ended_or_heard", "requested_at", "finished_at", "duration_ms"]
     turnaround = "(toUnixTimestamp64Micro(finished_at) - toUnixTimestamp64Micro(requested_at)) / 1000"
     return Statement(
         f"""
@@ -115,7 +115,7 @@ FROM (
   SELECT {_number("finished_at")} AS number, count() AS runs,
     {_sorted("duration_ms", "duration")}, {_sorted(turnaround, "turnaround")}
   FROM ({_last_versions(RUNS, needed, _RUNS_AROUND)})
-  WHERE {_within("finished_at")} AND {_OF_WORKFLOW}
+  WHERE {_within("ended_or_heard")} AND {_ENDED} AND {_OF_WORKFLOW}
   GROUP BY number
 )""",
         {**_window(since, until, workflow_id), **_buckets(first, bucket)},
@@ -137,6 +137,7 @@ _RUNS_AROUND: Final = (
     f"at >= (SELECT min(at) FROM {RUNS.name} WHERE {_within('ended_or_heard')}) - {_DAYS} "
     f"AND at <= (SELECT max(at) FROM {RUNS.name} WHERE {_within('ended_or_heard')}) + {_DAYS}"
 )
+_ENDED: Final = f"state NOT IN {tuple(map(str, GOING_ON))}"
 _OF_WORKFLOW: Final = "({any_workflow:Bool} OR workflow_id = {workflow_id:String})"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import BigInteger, Boolean, Double, Integer, String, Uuid
 
-from result_store.analytics.arithmetic import superstep_of
+from result_store.analytics.arithmetic import GOING_ON, superstep_of
 from result_store.database import tables
 from result_store.database.tables import UtcDateTime
 from workflow_events.identifiers import timestamp_of
@@ -135,13 +135,20 @@ def _asked_at(run: Mapping[str, Any]) -> datetime:
 _RUN_COLUMNS: Final = [tables.runs.c[name] for name in _OF_RUN]
 _DECISION_COLUMNS: Final = _all_but_ranks(tables.decision_events)
 
+
+def _ended_or_heard(run: Mapping[str, Any]) -> datetime:
+    """When a run ended; of one that goes on, when it was heard of last."""
+    found: datetime = run["updated_at"] if run["state"] in GOING_ON else run["finished_at"]
+    return found
+
+
 RUNS: Final = CopiedTable(
     tables.runs,
     _RUN_COLUMNS,
     _RUN_COLUMNS,
     {
         "at": (_TIME, _asked_at),
-        "ended_or_heard": (_TIME, lambda run: run["finished_at"] or run["updated_at"]),
+        "ended_or_heard": (_TIME, _ended_or_heard),
     },
     key=("correlation_id",),
     sought_by=("ended_or_heard",),

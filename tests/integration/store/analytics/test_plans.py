@@ -29,8 +29,9 @@ STATEMENTS: dict[str, Select[Any]] = {
     "steps of runs": steps_of([UUID(int=1), UUID(int=2)]),
 }
 A_YEAR = """
-INSERT INTO runs (correlation_id, workflow_id, workflow_run_id, requested_at, updated_at, finished_at)
-SELECT gen_random_uuid(), 'w', 'b', at, at, CASE WHEN number % 50 = 0 THEN NULL ELSE at END
+INSERT INTO runs (correlation_id, workflow_id, workflow_run_id, requested_at, updated_at, finished_at, status)
+SELECT gen_random_uuid(), 'w', 'b', at, at, CASE WHEN number % 50 > 0 THEN at END,
+  CASE WHEN number % 50 > 0 THEN 'success' END
 FROM (SELECT number, timestamptz '2026-03-02 00:00Z' - number * interval '10 min' AS at FROM generate_series(1, 50000) AS number)
 AS made_up;
 INSERT INTO steps (correlation_id, step_key, workflow_id, name, at, failed)

@@ -45,6 +45,7 @@ def made_up(seed: int, count: int = 300) -> tuple[list[Row], list[Row], list[Row
         correlation_id = (
             derive_correlation_id(str(number), time=asked) if number % 5 else UUID(int=chance.getrandbits(128))
         )
+        attempt = chance.choice([1, 1, 2])
         workflow_id = chance.choice(["Zoll", "antrag", "übrig"])
         of_runs.append(
             {
@@ -55,7 +56,9 @@ def made_up(seed: int, count: int = 300) -> tuple[list[Row], list[Row], list[Row
                 "status": None
                 if ended is None
                 else chance.choice(["success", "success", "failure", "error", "cancelled"]),
-                "progress_attempt": some(1),
+                "attempt": attempt,
+                "result_attempt": None if ended is None else 1,
+                "progress_attempt": some(1, attempt),
                 "progress_begun": chance.choice([None, False, True]),
                 "finished_at": ended,
                 "duration_ms": None if ended is None else some(chance.randrange(80_000) / 8),
@@ -193,7 +196,10 @@ def _reckoned(rows: tuple[list[Row], list[Row], list[Row]], workflow_id: str | N
                 ).model_dump(),
             }
         )
-    ended_or_heard = {id(row): row["finished_at"] or row["updated_at"] for row in of_runs}
+    ended_or_heard = {
+        id(row): row["updated_at"] if _state(row) in {"pending", "accepted", "running"} else row["finished_at"]
+        for row in of_runs
+    }
     within = [row for row in of_runs if since <= ended_or_heard[id(row)] < until]
     states, latencies = [], []
     for state, latency in zip(own["states"], own["latencies"], strict=True):
@@ -204,7 +210,7 @@ def _reckoned(rows: tuple[list[Row], list[Row], list[Row]], workflow_id: str | N
         answered = broken + counted["success"]
         rate = broken / answered if answered else None
         states.append({"at": state.at, "total": len(here), "by_state": dict(counted), "failure_rate": rate})
-        ended = [row for row in here if row["finished_at"]]
+        ended = [row for row in here if _state(row) not in {"pending", "accepted", "running"}]
         latencies.append(
             {
                 "at": state.at,
@@ -224,9 +230,10 @@ def _reckoned(rows: tuple[list[Row], list[Row], list[Row]], workflow_id: str | N
 
 
 def _state(row: Row) -> str:
-    if row["status"] is not None:
+    heard = row["progress_attempt"] or 0
+    if row["status"] == "success" or (row["status"] is not None and max(row["attempt"], heard) == 1):
         return str(row["status"])
-    if row["progress_attempt"] is None:
+    if heard < row["attempt"]:
         return "pending"
     return "running" if row["progress_begun"] else "accepted"
 

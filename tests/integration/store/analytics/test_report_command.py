@@ -73,9 +73,10 @@ async def _filled(engine: AsyncEngine) -> None:
         (["refill"], 2, "set RESULT_STORE_CLICKHOUSE_URL"),
         (["--since", "yesterday"], 2, "neither so long ago"),
         (["--since", "2026-03-01T00:00:00"], 2, "does not say its time zone"),
-        (["--since", "1h", "--until", "2h"], 2, "the window is empty"),
+        (["--since", "1066-10-14T09:00:00Z"], 2, "between 1950 and 2250"),
+        (["--since", "1h", "--until", "2h"], 2, "is empty: it must end later"),
     ],
-    ids=["no tables", "no ClickHouse", "no time", "no zone", "no window"],
+    ids=["no tables", "no ClickHouse", "no time", "no zone", "too early", "no window"],
 )
 def test_what_cannot_be_told_is_refused_in_words(
     command: CliRunner, arguments: list[str], exit_code: int, said: str
