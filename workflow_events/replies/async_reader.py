@@ -205,6 +205,8 @@ class ReplyReader:
 
     def _look_back(self, expectation: Expectation) -> None:
         pending, positions, done = expectation.pending, self._tail.positions, expectation.past_is_read
+        if self._second is not None:
+            self._second.ask_to_be_quick(expectation, positions)
         cursor: Cursor = pending.reply_cursor
         if pending.reply_partition is not None:
             cursor = reading_from(cursor, pending.reply_partition, positions)
@@ -214,8 +216,6 @@ class ReplyReader:
         behind = is_behind(cursor, positions)
         # Ahead of the reader, the cursor may also lie beyond the log's end, in a topic that was made anew since.
         if (behind and not self._recent.covers(cursor)) or is_behind(positions, cursor):
-            if self._second is not None:
-                self._second.ask_to_be_quick(expectation)
             self._catch_up.join(expectation, done)
             return
         if behind:

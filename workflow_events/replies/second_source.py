@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from workflow_events.replies.correlator import Correlator
+    from workflow_events.replies.cursor import Cursor
     from workflow_events.replies.expectation import Expectation
     from workflow_events.settings import KafkaSettings
 
@@ -58,9 +59,13 @@ class SecondSource:
         """Why the store could not be asked the last time; None where it could."""
         return self._outage.trouble
 
-    def ask_to_be_quick(self, expectation: Expectation) -> None:
-        """Ask once for a waiter that has much of the log to read, where its request was made long ago."""
-        if is_long_ago(expectation.pending.correlation_id) is not False:
+    def ask_to_be_quick(self, expectation: Expectation, known_end: Cursor) -> None:
+        """Ask once for a waiter that begins, where its request was made long ago.
+
+        Args:
+            known_end: the log's end, as far as it is known.
+        """
+        if is_long_ago(expectation.pending, known_end):
             self.ask(expectation)
 
     def ask(self, expectation: Expectation, *, insists: bool = False) -> None:

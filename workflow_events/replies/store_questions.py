@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 from workflow_events import wire
 from workflow_events.identifiers import timestamp_of
+from workflow_events.replies.cursor import is_behind
 from workflow_events.replies.records import Reply
 from workflow_events.stored_runs import result_in
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from workflow_events.errors import WorkflowEventsError
+    from workflow_events.pending import PendingRequest
+    from workflow_events.replies.cursor import Cursor
     from workflow_events.stored_runs import StoredRun
 
 __all__ = ["Outage", "Question", "is_long_ago", "reply_in"]
@@ -35,11 +36,16 @@ _REST_SECONDS = 15.0
 """How long a store that is away is left in peace by those who only ask to be quick."""
 
 
-def is_long_ago(correlation_id: UUID, now: datetime | None = None) -> bool | None:
-    """Whether a request was made so long ago that its result may be gone from the log; None where its id carries no time."""
-    made = timestamp_of(correlation_id)
+def is_long_ago(pending: PendingRequest, known_end: Cursor, now: datetime | None = None) -> bool:
+    """Whether a request was made so long ago that the store is to be asked for it at once.
+
+    Args:
+        known_end: the log's end, as far as it is known. A request whose id carries no time counts as old where its cursor is not
+            there.
+    """
+    made = timestamp_of(pending.correlation_id)
     if made is None:
-        return None
+        return not known_end or is_behind(pending.reply_cursor, known_end)
     return ((now or datetime.now(tz=UTC)) - made).total_seconds() > _LONG_AGO_SECONDS
 
 

@@ -121,8 +121,6 @@ class SyncReplyReader:
             self._positions = {}
             self._recent.start_at({})
             self._log.disconnect()
-            if self._second is not None:
-                self._second.close()
 
     def end_cursor(self, timeout: float | None = None) -> dict[int, int]:
         """The reply cursor for a request that is published after this call.
@@ -238,12 +236,13 @@ class SyncReplyReader:
         Args:
             once: return after one poll or turn, too, and soon.
         """
-        longest = min(self.poll_interval, _BETWEEN_SECONDS) if once else self.poll_interval
         while not arrived and (left := until - time.monotonic()) > 0:
+            soon = once or (self._second is not None and self._second.is_asking())
+            longest = min(self.poll_interval, _BETWEEN_SECONDS) if soon else self.poll_interval
             if self._leading or self._askers:
                 self._turn.wait(min(left, longest) if once else left)
             else:
-                self._lead(lambda: self._advance(until, longest, arrived))
+                self._lead(partial(self._advance, until, longest, arrived))
             if once:
                 return False
         return True

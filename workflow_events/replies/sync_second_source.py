@@ -11,7 +11,6 @@ import time
 from typing import TYPE_CHECKING
 
 from workflow_events.errors import WorkflowEventsError
-from workflow_events.replies.cursor import is_behind
 from workflow_events.replies.store_questions import Outage, Question, is_long_ago, reply_in
 from workflow_events.stored_results import StoredResults
 
@@ -40,7 +39,7 @@ class SyncSecondSource:
     """The questions of one reader's waiters to the result store.
 
     Args:
-        lock: the reader's; whoever calls a method but :meth:`close` holds it.
+        lock: the reader's; whoever calls a method holds it.
         correlator: hands what is found to whom it belongs.
         tell: called, with the lock held, when a question was answered one way or the other.
 
@@ -51,7 +50,8 @@ class SyncSecondSource:
     def __init__(
         self, settings: KafkaSettings, lock: threading.RLock, correlator: Correlator, tell: Callable[[], None]
     ) -> None:
-        self._store = StoredResults(settings)
+        StoredResults(settings)  # raises where it cannot be asked at all
+        self._settings = settings
         self._correlator = correlator
         self._tell = tell
         self._outage = Outage()
@@ -65,16 +65,12 @@ class SyncSecondSource:
         return self._outage.trouble
 
     def ask_to_be_quick(self, waiter: Waiter, known_end: Cursor) -> None:
-        """Ask once for a waiter whose request was made long ago.
+        """Ask once for a waiter that begins, where its request was made long ago.
 
         Args:
-            known_end: the log's end, as far as it is known. An id that carries no time counts as old where the cursor is not
-                there.
+            known_end: the log's end, as far as it is known.
         """
-        long_ago = is_long_ago(waiter.pending.correlation_id)
-        if long_ago is None:
-            long_ago = not known_end or is_behind(waiter.pending.reply_cursor, known_end)
-        if long_ago:
+        if is_long_ago(waiter.pending, known_end):
             self.ask(waiter)
 
     def ask(self, waiter: Waiter, *, insists: bool = False) -> None:
@@ -104,19 +100,18 @@ class SyncSecondSource:
         if not self._open:
             self._news.notify()
 
-    def is_asking(self, waiters: Iterable[Waiter]) -> bool:
-        """Whether one of these has not had an answer yet, of whatever kind."""
-        return any((asking := self._open.get(waiter)) is not None and not asking.answered for waiter in waiters)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._store.close()
+    def is_asking(self, waiters: Iterable[Waiter] | None = None) -> bool:
+        """Whether one of these, or anybody, has not had an answer yet, of whatever kind."""
+        some = self._open.values() if waiters is None else map(self._open.get, waiters)
+        return any(asking is not None and not asking.answered for asking in some)
 
     def _run(self) -> None:
-        while (asking := self._next()) is not None:
-            reply = self._put(asking)
-            with self._news:
-                self._take(asking, reply)
+        # Of this thread alone: the next one may begin while this one closes its connections.
+        with StoredResults(self._settings) as store:
+            while (asking := self._next()) is not None:
+                reply = self._put(store, asking)
+                with self._news:
+                    self._take(asking, reply)
 
     def _next(self) -> _Asking | None:
         """The next question, when it is due; None where nobody asks any more, and the thread is to end."""
@@ -130,12 +125,12 @@ class SyncSecondSource:
             self._thread = None
             return None
 
-    def _put(self, asking: _Asking) -> Reply | None:
+    def _put(self, store: StoredResults, asking: _Asking) -> Reply | None:
         if self._outage.forbids(asking, time.monotonic()):
             return None
         asking.asked += 1
         try:
-            reply = reply_in(self._store.url, self._store.run(asking.waiter.pending.correlation_id))
+            reply = reply_in(store.url, store.run(asking.waiter.pending.correlation_id))
         except WorkflowEventsError as error:
             self._outage.note(error, time.monotonic())
             return None
