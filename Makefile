@@ -33,7 +33,7 @@ endif
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 
-services: ## install PostgreSQL, Java and Maven where they are missing and we are root
+services: ## install PostgreSQL, Redis, Chromium, Java and Maven where they are missing and we are root
 	@.ci/install-services
 
 demo: setup ## a real Airflow DAG asks a real LangGraph worker, over an embedded broker

@@ -4,12 +4,15 @@
 
     WorkflowEventsError
     └── ResultStoreError
+        ├── WiringError                             a part cannot be built; names it, who needs it, and what to set
         ├── DatabaseError              .retryable   the database refuses or cannot be reached
         │   └── SchemaVersionError                  it has another schema than this version needs
+        ├── InvalidCursorError                      a page was asked for by a cursor that is none of ours
         ├── UnstorableError                         the database will never take this row
         ├── ArchiveError               .retryable   the object store refuses or cannot be reached
         ├── AnalyticsError             .retryable   ClickHouse refuses or cannot be reached
-        └── AccessRefusedError         .status      a caller of the API may not do this
+        ├── AccessRefusedError         .status      a caller of the API may not do this
+        └── LiveFeedError                           live events are not to be had now
 """
 
 from __future__ import annotations
@@ -21,14 +24,21 @@ __all__ = [
     "AnalyticsError",
     "ArchiveError",
     "DatabaseError",
+    "InvalidCursorError",
+    "LiveFeedError",
     "ResultStoreError",
     "SchemaVersionError",
     "UnstorableError",
+    "WiringError",
 ]
 
 
 class ResultStoreError(WorkflowEventsError):
     """Something that the result store needs does not do its part."""
+
+
+class WiringError(ResultStoreError):
+    """A part of the store cannot be built. The message names the part, who needs it through which chain, and what to set."""
 
 
 class DatabaseError(ResultStoreError):
@@ -45,6 +55,10 @@ class DatabaseError(ResultStoreError):
 
 class SchemaVersionError(DatabaseError):
     """The database has another schema than this version of the store needs; the message says which command mends it."""
+
+
+class InvalidCursorError(ResultStoreError):
+    """A page was asked for by a cursor that is none of ours; the first page is asked for without one."""
 
 
 class UnstorableError(ResultStoreError):
@@ -85,3 +99,7 @@ class AccessRefusedError(ResultStoreError):
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class LiveFeedError(ResultStoreError):
+    """Live events are not to be had now; the message says why."""

@@ -19,7 +19,7 @@ from workflow_events.events import ResultStatus
 if TYPE_CHECKING:
     from workflow_events.events import WorkflowEvent, WorkflowResultEvent
 
-__all__ = ["RANK_LENGTH", "microseconds", "progress_rank", "request_rank", "result_rank"]
+__all__ = ["RANK_LENGTH", "microseconds", "name_rank", "progress_rank", "request_rank", "result_rank"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -37,13 +37,18 @@ def microseconds(time: datetime) -> int:
 
 
 def request_rank(event: WorkflowEvent, raw: bytes) -> str:
-    """The rank of a request: the later attempt counts, then the later time."""
-    return _rank(0, event.attempt, event.timestamp, raw)
+    """The rank of a request: the later attempt counts, then the later time, then that its payload is there."""
+    return _rank(0, event.attempt, event.timestamp, raw, whole=event.claim_check is None)
 
 
 def result_rank(event: WorkflowResultEvent, raw: bytes) -> str:
-    """The rank of a result: a success counts before all else, as it does for waiters; then the later attempt, the later time."""
-    return _rank(int(event.status is ResultStatus.SUCCESS), event.attempt or 1, event.timestamp, raw)
+    """The rank of a result: a success counts before all else, as it does for waiters; then the later attempt, the later time.
+
+    Of two that are alike in that, one whose payload could be had from the claim check's store counts before one whose could
+    not: a replay after the payload has expired takes nothing away.
+    """
+    weight = int(event.status is ResultStatus.SUCCESS)
+    return _rank(weight, event.attempt or 1, event.timestamp, raw, whole=event.claim_check is None)
 
 
 def progress_rank(event: WorkflowEvent, raw: bytes, *, begun: bool) -> str:
@@ -55,8 +60,17 @@ def progress_rank(event: WorkflowEvent, raw: bytes, *, begun: bool) -> str:
     return f"0{_attempt(event.attempt)}{int(begun)}{_rank(0, 0, event.timestamp, raw)[10:]}"
 
 
-def _rank(weight: int, attempt: int, time: datetime, raw: bytes) -> str:
-    return f"{weight:x}{_attempt(attempt)}{microseconds(time) + _SHIFT:016x}{_digest(raw)}"
+def name_rank(weight: int, workflow_id: str, workflow_run_id: str) -> str:
+    """The rank of the names that a message gives its run.
+
+    Args:
+        weight: 3 for a request, 2 for a result, 1 for what a worker tells.
+    """
+    return f"{weight:x}" + _digest(f"{workflow_id}\0{workflow_run_id}".encode())
+
+
+def _rank(weight: int, attempt: int, time: datetime, raw: bytes, *, whole: bool = True) -> str:
+    return f"{weight:x}{_attempt(attempt)}{microseconds(time) + _SHIFT:016x}{int(whole)}{_digest(raw)[1:]}"
 
 
 def _attempt(attempt: int) -> str:

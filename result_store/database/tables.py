@@ -2,7 +2,8 @@ r"""The tables, as this version of the code writes and reads them. The migration
 
 ``runs`` has one row for each request. Its columns come in groups, each from one kind of message and each with its rank
 (:mod:`result_store.ranks`): an upsert replaces a whole group where its rank is higher. Times that are the first or the last of
-many are taken as minimum and maximum. So any messages, in any order and any number of times, make the same row.
+many are taken as minimum and maximum; ``info`` says which. So any messages, in any order and any number of times, make the same
+row.
 
 JSON is kept as text: it is passed on as it came, and PostgreSQL's ``jsonb`` cannot hold every JSON text (``\\u0000``).
 """
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Dialect
 
 __all__ = [
+    "EITHER",
+    "FIRST",
+    "LAST",
+    "MERGE",
+    "RANK",
     "STATE",
     "UtcDateTime",
     "api_keys",
@@ -49,6 +55,18 @@ __all__ = [
     "runs",
     "steps",
 ]
+
+
+MERGE: Final = "merge"
+"""Key of a column's ``info`` under which stands how two versions of it become one, where no rank beside it decides."""
+FIRST: Final = {MERGE: "first"}
+"""The least of all that were told."""
+LAST: Final = {MERGE: "last"}
+"""The greatest."""
+EITHER: Final = {MERGE: "either"}
+"""True where any is."""
+RANK: Final = {MERGE: "rank"}
+"""Decides over the columns above it, up to the rank before."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -73,7 +91,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 def _rank(name: str) -> Column[Any]:
     # Compared as bytes on PostgreSQL, whatever the database's locale; SQLite always does.
-    return Column(name, String(RANK_LENGTH).with_variant(String(RANK_LENGTH, collation="C"), "postgresql"))
+    return Column(name, String(RANK_LENGTH).with_variant(String(RANK_LENGTH, collation="C"), "postgresql"), info=RANK)
 
 
 metadata = MetaData(
@@ -109,7 +127,7 @@ runs = Table(
     _rank("name_rank"),
     Column("state", Text, Computed(STATE, persisted=True), nullable=False),
     # The request.
-    Column("requested_at", UtcDateTime),  # the first attempt's
+    Column("requested_at", UtcDateTime, info=FIRST),  # the first attempt's
     Column("attempt", Integer),
     Column("graph", Text),
     Column("source", Text),
@@ -122,14 +140,14 @@ runs = Table(
     Column("request_archive_key", Text),
     _rank("request_rank"),
     # What a worker tells.
-    Column("accepted_at", UtcDateTime),  # the first time
-    Column("begun_at", UtcDateTime),  # the first time
-    Column("last_heard_at", UtcDateTime),  # the last time
+    Column("accepted_at", UtcDateTime, info=FIRST),  # the first time
+    Column("begun_at", UtcDateTime, info=FIRST),  # the first time
+    Column("last_heard_at", UtcDateTime, info=LAST),  # the last time
     Column("progress_attempt", Integer),
     Column("progress_begun", Boolean),
     Column("worker", Text),
     Column("node", Text),
-    Column("heartbeat_interval", Double),
+    Column("heartbeat_interval", Double, info=LAST),  # said once, when the request is accepted
     _rank("progress_rank"),
     # The result.
     Column("status", Text),
@@ -159,7 +177,7 @@ runs = Table(
     Column("result_archive_key", Text),
     _rank("result_rank"),
     # When any of its messages was published last; the same after any replay.
-    Column("updated_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False, info=LAST),
 )
 """One row for each request."""
 
@@ -187,10 +205,10 @@ steps = Table(
     metadata,
     Column("correlation_id", Uuid, primary_key=True),
     Column("step_key", Text, primary_key=True),  # name, and the superstep where it is known: "score#3", else "score"
-    Column("workflow_id", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("at", UtcDateTime, nullable=False),  # the first time
-    Column("failed", Boolean, nullable=False),  # whether any attempt broke here
+    Column("workflow_id", Text, nullable=False, info=FIRST),
+    Column("name", Text, nullable=False, info=FIRST),
+    Column("at", UtcDateTime, nullable=False, info=FIRST),  # the first time
+    Column("failed", Boolean, nullable=False, info=EITHER),  # whether any attempt broke here
     # What the worker tells: the node has ended.
     Column("node_duration_ms", Double),
     _rank("node_rank"),
@@ -249,7 +267,7 @@ invalid_messages = Table(
     Column("headers", Text, nullable=False),  # JSON: [[name, base64 or null], ...]
     Column("value", LargeBinary, nullable=False),
     Column("size", BigInteger, nullable=False),
-    Column("at", UtcDateTime, nullable=False),
+    Column("at", UtcDateTime, nullable=False, info=RANK),  # of two at one place, the later: the topic was made anew
 )
 """Messages that are none, or that the database would not take."""
 
@@ -266,7 +284,7 @@ dead_letters = Table(
     Column("origin_partition", Integer),
     Column("origin_offset", BigInteger),
     Column("size", BigInteger, nullable=False),
-    Column("at", UtcDateTime, nullable=False),
+    Column("at", UtcDateTime, nullable=False, info=RANK),  # of two at one place, the later: the topic was made anew
 )
 """What workers have given up, in short."""
 
@@ -296,15 +314,38 @@ page_sessions = Table(
 
 # Each follows a query of result_store.database.queries or result_store.analytics; the tests look at the plans.
 Index("ix_runs_batch", runs.c.workflow_run_id, runs.c.correlation_id)
-Index("ix_runs_user_batch", runs.c.user_id, runs.c.workflow_run_id)
-Index("ix_runs_state_updated", runs.c.state, runs.c.updated_at, runs.c.correlation_id)
+Index("ix_runs_batch_updated", runs.c.workflow_run_id, runs.c.updated_at, runs.c.correlation_id)
 Index("ix_runs_updated", runs.c.updated_at, runs.c.correlation_id)
+Index("ix_runs_state_updated", runs.c.state, runs.c.updated_at, runs.c.correlation_id)
+Index("ix_runs_workflow_updated", runs.c.workflow_id, runs.c.updated_at, runs.c.correlation_id)
+Index(
+    "ix_runs_user_updated",
+    runs.c.user_id,
+    runs.c.updated_at,
+    runs.c.correlation_id,
+    postgresql_where=runs.c.user_id.is_not(None),
+    sqlite_where=runs.c.user_id.is_not(None),
+)
+Index(
+    "ix_runs_tenant_updated",
+    runs.c.tenant_id,
+    runs.c.updated_at,
+    runs.c.correlation_id,
+    postgresql_where=runs.c.tenant_id.is_not(None),
+    sqlite_where=runs.c.tenant_id.is_not(None),
+)
 Index("ix_runs_finished", runs.c.finished_at)
-Index("ix_run_events_run", run_events.c.correlation_id, run_events.c.at)
+Index("ix_run_events_run", run_events.c.correlation_id, run_events.c.at, run_events.c.event_key)
 Index("ix_steps_at", steps.c.at)
 Index("ix_decision_events_run", decision_events.c.correlation_id)
 Index("ix_decision_events_at", decision_events.c.at)
 Index("ix_archive_objects_run", archive_objects.c.correlation_id)
-Index("ix_invalid_messages_at", invalid_messages.c.at)
-Index("ix_dead_letters_at", dead_letters.c.at)
+Index(
+    "ix_invalid_messages_at",
+    invalid_messages.c.at,
+    invalid_messages.c.topic,
+    invalid_messages.c.partition,
+    invalid_messages.c.offset,
+)
+Index("ix_dead_letters_at", dead_letters.c.at, dead_letters.c.topic, dead_letters.c.partition, dead_letters.c.offset)
 Index("ix_page_sessions_expires", page_sessions.c.expires_at)

@@ -1,0 +1,157 @@
+"""Who asks, decided once for each request: by a key in a header, by the page's cookie, or nobody in particular."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Final
+
+from fastapi import Depends, Header, Request, Security
+from fastapi.security import APIKeyCookie, APIKeyHeader
+
+from result_store.api.access import ANYBODY, Caller, check_service, narrowed
+from result_store.api.exchange import exchange_of
+from result_store.api.sessions import COOKIE
+from result_store.errors import AccessRefusedError
+from result_store.settings import variable
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+
+    from result_store.api.keys import ApiKeys
+    from result_store.api.rate_limit import RateLimit
+    from result_store.api.sessions import Sessions
+    from result_store.settings import StoreSettings
+
+__all__ = ["Admitted", "Gate", "admitted", "gate_of"]
+
+_KEY: Final = "X-Internal-API-Key"
+_SERVICE: Final = "X-Service-ID"
+_USER: Final = "X-User-ID"
+_TENANT: Final = "X-Tenant-ID"
+
+
+class Gate:
+    """Lets callers in.
+
+    Attributes:
+        sessions: sign-ins at the page.
+        open: whether everybody may ask.
+    """
+
+    def __init__(self, settings: StoreSettings, keys: ApiKeys, sessions: Sessions, rate: RateLimit) -> None:
+        self.sessions = sessions
+        self.open = settings.auth == "none"
+        self._host = settings.api_host
+        self._allowed = settings.allowed_services
+        self._keys = keys
+        self._rate = rate
+
+    async def admit(self, connection: HTTPConnection) -> Caller:
+        """Who asks, within their rate.
+
+        Raises:
+            AccessRefusedError: they may not (401, 403), or not so often (429).
+            DatabaseError: the keys cannot be looked up.
+        """
+        exchange = exchange_of(connection)
+        try:
+            caller = await self.identify(connection)
+        except AccessRefusedError:
+            # Who guesses is counted by address; who has a key is not slowed by them.
+            await self._count(connection, f"address:{connection.client.host if connection.client else ''}")
+            raise
+        exchange.caller = caller.name
+        await self._count(connection, caller.name)
+        return caller
+
+    async def identify(self, connection: HTTPConnection) -> Caller:
+        """Who asks; as :meth:`admit`, and not counted."""
+        if self.open:
+            self._check_host(connection)
+            who = ANYBODY
+        elif _text(connection, _KEY) is None and COOKIE in connection.cookies:
+            who = await self._signed_in(connection.cookies[COOKIE])
+        else:
+            key = await self._keys.verify(_text(connection, _KEY))
+            check_service(_text(connection, _SERVICE), key.service, self._allowed)
+            who = Caller(f"key:{key.key_id}", key.service, key.scope)
+        scope = narrowed(who.scope, _text(connection, _USER), _text(connection, _TENANT))
+        return Caller(who.name, who.service, scope)
+
+    async def _signed_in(self, token: str) -> Caller:
+        key = await self.sessions.key_of(token)
+        if key is None:
+            raise AccessRefusedError("The sign-in has ended: sign in again.", status=HTTPStatus.UNAUTHORIZED)
+        check_service(key.service, key.service, self._allowed)
+        return Caller(f"key:{key.key_id}", key.service, key.scope)
+
+    async def _count(self, connection: HTTPConnection, name: str) -> None:
+        allowance = await self._rate.take(name)
+        if allowance is None:
+            return
+        exchange_of(connection).headers.update(allowance.headers())
+        if not allowance.allowed:
+            raise AccessRefusedError(
+                f"More than {allowance.limit} requests in {allowance.window} s: ask again after the seconds in Retry-After, or "
+                f"have {variable('rate_limit')} raised, at the store.",
+                status=HTTPStatus.TOO_MANY_REQUESTS,
+            )
+
+    def _check_host(self, connection: HTTPConnection) -> None:
+        """Keeps a foreign page in a browser of this machine from asking by a name of its own that leads here (DNS rebinding)."""
+        with contextlib.suppress(ValueError):  # neither a host that is none
+            host = connection.url.hostname or ""
+            if (
+                host in {self._host, "localhost"}
+                or host.endswith(".localhost")
+                or ipaddress.ip_address(host).is_loopback
+            ):
+                return
+        raise AccessRefusedError(
+            f"With {variable('auth')}=none the store answers to the names of this machine alone: ask localhost, or have a proxy "
+            "in front of it name localhost as the Host.",
+            status=HTTPStatus.FORBIDDEN,
+        )
+
+
+def gate_of(connection: HTTPConnection) -> Gate:
+    """The gate of the application that a request came to."""
+    gate: Gate = connection.app.state.gate
+    return gate
+
+
+# The parameters describe the headers in OpenAPI; the gate reads them itself, byte by byte.
+async def admitted(
+    request: Request,
+    _key: Annotated[str | None, Security(APIKeyHeader(name=_KEY, auto_error=False, scheme_name="ApiKey"))] = None,
+    _session: Annotated[
+        str | None, Security(APIKeyCookie(name=COOKIE, auto_error=False, scheme_name="Session"))
+    ] = None,
+    _service: Annotated[
+        str | None, Header(alias=_SERVICE, description="The service that the key was made for; needed with a key.")
+    ] = None,
+    _user: Annotated[str | None, Header(alias=_USER, description="See this user's requests alone.")] = None,
+    _tenant: Annotated[str | None, Header(alias=_TENANT, description="See this tenant's requests alone.")] = None,
+) -> Caller:
+    """The dependency of every route that is not open to all."""
+    return await gate_of(request).admit(request)
+
+
+Admitted = Annotated[Caller, Depends(admitted)]
+"""Who asks, in a route's parameters."""
+
+
+def _text(connection: HTTPConnection, name: str) -> str | None:
+    """A header that may stand there once. Names of users may be other than ASCII, and then are UTF-8."""
+    found = connection.headers.getlist(name)
+    if not found:
+        return None
+    if len(found) > 1:
+        raise AccessRefusedError(f"{name} stands there more than once: send it once.", status=HTTPStatus.FORBIDDEN)
+    value = found[0]
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
