@@ -47,6 +47,7 @@ _AT_ONCE: Final = 256
 """Messages that are decoded without giving others in the event loop their turn."""
 _FETCH_MAX_WAIT: Final = 0.1
 """Seconds that a broker holds an empty fetch. The embedded broker does not wake a held fetch when a record comes."""
+_HEARTBEAT_INTERVAL: Final = 3.0
 _REJOIN_MARGIN: Final = 10.0
 _SILENCE: Final = 120.0
 """Seconds without a look at the topics after which the processor is not well."""
@@ -170,6 +171,8 @@ class Processor:
             self.kafka,
             group_id=self.settings.group_id,
             fetch_max_wait_ms=_ms(_FETCH_MAX_WAIT),
+            session_timeout_ms=_ms(self.settings.session_timeout),
+            heartbeat_interval_ms=_ms(min(_HEARTBEAT_INTERVAL, self.settings.session_timeout / 3)),
             rebalance_timeout_ms=_ms(LET_GO_PATIENCE + _REJOIN_MARGIN),
         )
         try:

@@ -19,12 +19,14 @@ from result_store.facts import TopicRole
 from result_store.reading import fact_of, topic_roles
 from workflow_events.errors import TopicNotFoundError
 from workflow_events.replies import topic_log
-from workflow_events.replies.cursor import from_times, reached
+from workflow_events.replies.cursor import from_times
 from workflow_events.signing import Signatures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+    from aiokafka import AIOKafkaConsumer
 
     from result_store.saving import Saving
     from workflow_events.settings import KafkaSettings
@@ -89,34 +91,59 @@ async def _replay_topic(
     signatures = Signatures.of(kafka)
     report.messages[topic] = 0
     async with topic_log.open_log(kafka, topic) as consumer:
-        numbers = topic_log.partitions(consumer, topic)
-        stop = await topic_log.end(consumer, topic, numbers)
-        first = await topic_log.beginning(consumer, topic, numbers)
-        milliseconds = int(since.timestamp() * 1000)
-        found = await consumer.offsets_for_times({TopicPartition(topic, number): milliseconds for number in numbers})
-        times = {tp.partition: (at.offset, at.timestamp) if at else None for tp, at in found.items()}
-        start = from_times(times, first, stop)
-        topic_log.assign_at(consumer, topic, start)
-        log.info("Replaying topic %r from %s to %s", topic, _offsets(start), _offsets(stop))
-        done = False
+        partitions = [TopicPartition(topic, number) for number in topic_log.partitions(consumer, topic)]
+        last = await _begin(consumer, topic, since)
+        ends: dict[TopicPartition, int] = {}
+        done = not partitions
         while not done:
-            batch: Batch[int] = Batch(batch_size)
+            batch: Batch[TopicPartition] = Batch(batch_size)
             while batch.room and not done:
-                records_of = await consumer.getmany(timeout_ms=_TICK_MS, max_records=min(_AT_ONCE, batch.room))
-                for tp, records in records_of.items():
+                found = await consumer.getmany(timeout_ms=_TICK_MS, max_records=min(_AT_ONCE, batch.room))
+                for partition, records in found.items():
                     for record in records:
-                        # What came after the replay began is the processors' to store.
-                        if record.offset < stop[tp.partition]:
-                            fact = fact_of(record, role, kafka, signatures)
-                            batch.add(tp.partition, record, fact, now=time.monotonic())
-                at = {number: await consumer.position(TopicPartition(topic, number)) for number in stop}
-                done = reached(at, stop)
+                        fact = fact_of(record, role, kafka, signatures)
+                        batch.add(partition, record, fact, now=time.monotonic())
+                done = all([await _has_read(consumer, partition, last, ends) for partition in partitions])
+                await asyncio.sleep(0)  # there may be others in the event loop
             if batch:
                 changed = await saving.save(batch)
                 await saving.tell(changed)
                 report.changed += len(changed)
                 report.messages[topic] += len(batch)
-            await asyncio.sleep(0)
+
+
+async def _begin(consumer: AIOKafkaConsumer, topic: str, since: datetime) -> dict[int, int]:
+    """Have a topic read from a time on; where it ends now."""
+    numbers = topic_log.partitions(consumer, topic)
+    # The end first: what is stored between the questions lies behind it, and is the processors' to store.
+    last = await topic_log.end(consumer, topic, numbers)
+    first = await topic_log.beginning(consumer, topic, numbers)
+    milliseconds = int(since.timestamp() * 1000)
+    found = await consumer.offsets_for_times({TopicPartition(topic, number): milliseconds for number in numbers})
+    times = {tp.partition: (at.offset, at.timestamp) if at else None for tp, at in found.items()}
+    start = from_times(times, first, last)
+    topic_log.assign_at(consumer, topic, start)
+    log.info("Replaying topic %r from %s to %s", topic, _offsets(start), _offsets(last))
+    return last
+
+
+async def _has_read(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, last: Mapping[int, int], ends: dict[TopicPartition, int]
+) -> bool:
+    """Whether a partition is read as far as it went when it was first looked at.
+
+    Asked for the ends of its topics, the embedded broker takes the last batch for a single message; with what it gives to read it
+    says the right one.
+    """
+    if partition not in ends:
+        end = consumer.last_stable_offset(partition)
+        if end is None or end < 0:
+            end = consumer.highwater(partition)
+        if end is None:
+            return False
+        ends[partition] = max(end, last[partition.partition])
+    # The client's own position also passes what is no message, such as a transaction's markers.
+    return bool(await consumer.position(partition) >= ends[partition])
 
 
 def _offsets(cursor: Mapping[int, int]) -> str:

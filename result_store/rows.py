@@ -119,8 +119,10 @@ class _Batch:
         detail = event.error_detail
         usage = event.usage or {}
         result = json_text(event.result)
-        size = len(result.encode())
-        fits = not self._archives or size <= self._inline_bytes
+        # A payload that could not be had is not an empty one: there is a result, and it is not here.
+        elsewhere = event.claim_check
+        size = len(result.encode()) if elsewhere is None else elsewhere.size
+        fits = elsewhere is None and (not self._archives or size <= self._inline_bytes)
         self.rows["runs"].append(
             {
                 **_names(fact.correlation_id, event, _BY_RESULT),

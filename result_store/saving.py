@@ -183,8 +183,12 @@ class Saving:
             before_sleep=self._note,
             reraise=True,
         )
+
+        async def once_more() -> Any:  # tenacity knows a coroutine function by its definition
+            return await act()
+
         try:
-            return await retrying(act)
+            return await retrying(once_more)
         finally:
             self.failing = None
 

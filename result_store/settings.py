@@ -81,6 +81,13 @@ class StoreSettings(BaseSettings):
     poll_interval: float = Field(
         default=1.0, gt=0, le=60, description="How long to wait for a batch to fill, in seconds, once it has a message."
     )
+    session_timeout: float = Field(
+        default=20.0,
+        ge=1,
+        le=1800,
+        description="How long a processor may be silent before the group takes it for dead, in seconds. Kafka's brokers take "
+        "6 or more unless they are told otherwise.",
+    )
     stored_topic: str = Field(
         default="workflow-results-stored", description="Topic of workflow.result_stored events, for live views."
     )
