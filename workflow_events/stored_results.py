@@ -78,7 +78,7 @@ class StoredResults:
                 headers=headers_for(self.settings, correlation_id),
                 timeout=_timeout(seconds),
             )
-        return read_answer(self.url, *_parts(answer))
+        return read_answer(self.url, correlation_id, *_parts(answer))
 
     def result(self, pending: PendingRequest) -> WorkflowResultEvent:
         """The result that the store has of a request.
@@ -137,7 +137,7 @@ class AsyncStoredResults:
                     headers=headers_for(self.settings, correlation_id),
                     timeout=_timeout(seconds),
                 )
-        return read_answer(self.url, *_parts(answer))
+        return read_answer(self.url, correlation_id, *_parts(answer))
 
     async def _connected(self) -> httpx.AsyncClient:
         async with self._turn:

@@ -101,11 +101,13 @@ def headers_for(settings: KafkaSettings, correlation_id: UUID) -> dict[str, str]
     return headers
 
 
-def read_answer(url: str, status: int, content_type: str, body: bytes) -> StoredRun | None:
+def read_answer(url: str, correlation_id: UUID, status: int, content_type: str, body: bytes) -> StoredRun | None:
     """The run that an answer of the API holds; None where the store does not know the request.
 
     Args:
         url: the store's address, for errors.
+        correlation_id: the request that it was asked for. Who does not know it names it; an address that leads beside the API
+            answers 404 too, and does not.
         status: the HTTP status.
         content_type: that header.
 
@@ -124,7 +126,7 @@ def read_answer(url: str, status: int, content_type: str, body: bytes) -> Stored
         raise ResultStoreUnavailableError(
             f"The result store {url} cannot answer now ({status}{_detail(content_type, body)})."
         )
-    if status == 404 and content_type.startswith(_PROBLEM):
+    if status == 404 and str(correlation_id) in _detail(content_type, body):
         return None
     if status != 200:
         raise _not_a_store(url, f"it answers {status}{_detail(content_type, body)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +38,8 @@ class StoreApi:
             return self.broken
         run = self.runs.get(UUID(path.rpartition("/")[2]))
         if run is None:
-            return 404, PROBLEM, b'{"title": "Not Found", "status": 404, "detail": "There is no such request."}'
+            detail = f"There is no request {path.rpartition('/')[2]} here."
+            return 404, PROBLEM, json.dumps({"title": "Not Found", "status": 404, "detail": detail}).encode()
         return 200, "application/json", run.model_dump_json().encode()
 
 

@@ -75,7 +75,7 @@ def test_a_result_comes_back_from_the_store_as_it_was_published(status: ResultSt
         duration_ms=1999.5,
     )
     # When the store tells of it
-    run = read_answer(URL, 200, JSON, as_stored(event).model_dump_json().encode())
+    run = read_answer(URL, event.correlation_id, 200, JSON, as_stored(event).model_dump_json().encode())
     # Then it is the same
     assert run is not None
     assert result_in(URL, run) == event
@@ -91,20 +91,23 @@ def test_a_run_without_a_result_has_none() -> None:
         updated_at=NOW,
     )  # fmt: skip
 
-    run = read_answer(URL, 200, JSON, record.model_dump_json().encode())
+    run = read_answer(URL, record.correlation_id, 200, JSON, record.model_dump_json().encode())
 
     assert run is not None
     assert result_in(URL, run) is None
 
 
 def test_a_request_that_the_store_does_not_know_is_none() -> None:
-    assert read_answer(URL, 404, PROBLEM, b'{"detail": "no such request"}') is None
+    asked = uuid4()
+    body = json.dumps({"detail": f"There is no request {asked} here."}).encode()
+
+    assert read_answer(URL, asked, 404, PROBLEM, body) is None
 
 
 def test_a_result_that_the_store_cannot_get_from_its_archive_is_no_empty_result() -> None:
     event = WorkflowResultEvent(correlation_id=uuid4(), workflow_id="w", workflow_run_id="r", timestamp=NOW)
     record = as_stored(event, result=None, result_bytes=9_000_000)
-    run = read_answer(URL, 200, JSON, record.model_dump_json().encode())
+    run = read_answer(URL, record.correlation_id, 200, JSON, record.model_dump_json().encode())
 
     assert run is not None
     with pytest.raises(ResultStoreUnavailableError, match="archive"):
@@ -119,6 +122,7 @@ def test_a_result_that_the_store_cannot_get_from_its_archive_is_no_empty_result(
         (429, PROBLEM, b'{"detail": "Too often."}', ResultStoreUnavailableError, "429: Too often"),
         (502, "text/html", b"<h1>", ResultStoreUnavailableError, "502"),
         (404, "text/html", b"<h1>", ConfigurationError, "KAFKA_RESULT_STORE_URL"),
+        (404, PROBLEM, b'{"detail": "There is nothing at this path."}', ConfigurationError, "nothing at this path"),
         (302, "text/html", b"", ConfigurationError, "answers 302"),
         (422, PROBLEM, b"not json", ConfigurationError, "answers 422"),
         (200, "text/html", b"<h1>", ConfigurationError, "no run"),
@@ -129,7 +133,7 @@ def test_what_is_no_answer_is_an_error_that_says_what_to_check(
     status: int, content_type: str, body: bytes, error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said) as caught:
-        read_answer(URL, status, content_type, body)
+        read_answer(URL, uuid4(), status, content_type, body)
     assert URL in str(caught.value)
     assert "secret-value" not in str(caught.value)
 
