@@ -5,6 +5,7 @@ What cannot be read is noted, and the rest is read all the same; where no broker
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from workflow_events.signing import CONTROL_TYPES, PROGRESS_TYPES, REQUEST_TYPES
 from workflow_events.wire import decode_event, decode_result, return_address_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from uuid import UUID
 
     from workflow_events.events import WorkflowEvent, WorkflowResultEvent
@@ -56,26 +57,33 @@ def collect(settings: KafkaSettings, correlation_id: UUID) -> Evidence:
 
 def _read_topics(settings: KafkaSettings, evidence: Evidence) -> None:
     reading = _Reading(settings, evidence)
-    address = None
-    with reading.noting("requests"):
-        for record in reading.records(settings.workflow_events_topic):
-            evidence.requests.append(reading.asked(record, REQUEST_TYPES))
-            address = return_address_in(record.headers) or address
-    with reading.noting("progress"):
-        found = reading.records(settings.workflow_progress_topic)
-        evidence.progress += [one for one in (reading.asked(record, PROGRESS_TYPES) for record in found) if one.event]
-    with reading.noting("results"):
-        topics = dict.fromkeys([settings.workflow_results_topic, *([address.topic] if address else [])])
-        for topic in topics:
-            evidence.results += [reading.told(record) for record in reading.records(topic)]
-    with reading.noting("control"):
-        found = reading.records(settings.workflow_control_topic)
-        evidence.cancels += [one for one in (reading.asked(record, CONTROL_TYPES) for record in found) if one.event]
-    with reading.noting("dead letters"):
-        wanted = LetterFilter(correlation_id=evidence.correlation_id)
-        evidence.letters += DeadLetterLog(settings).letters(wanted=wanted)
-    evidence.group = ask_for_group(settings, _GROUP_SECONDS)
-    evidence.committed = ask_for_committed(settings, _GROUP_SECONDS)
+    wanted = LetterFilter(correlation_id=evidence.correlation_id)
+    # All at once: most of the time is waited away, a topic at a time.
+    with ThreadPoolExecutor(thread_name_prefix="explain") as pool:
+        requests = pool.submit(reading.search, settings.workflow_events_topic)
+        progress = pool.submit(reading.search, settings.workflow_progress_topic)
+        results = pool.submit(reading.search, settings.workflow_results_topic)
+        control = pool.submit(reading.search, settings.workflow_control_topic)
+        letters = pool.submit(DeadLetterLog(settings).letters, wanted=wanted)
+        group = pool.submit(ask_for_group, settings, _GROUP_SECONDS)
+        committed = pool.submit(ask_for_committed, settings, _GROUP_SECONDS)
+        address = None
+        with reading.noting("requests"):
+            for record in requests.result():
+                evidence.requests.append(reading.asked(record, REQUEST_TYPES))
+                address = return_address_in(record.headers) or address
+        with reading.noting("progress"):
+            evidence.progress += reading.genuine(progress.result(), PROGRESS_TYPES)
+        with reading.noting("results"):
+            found = results.result()
+            if address is not None and address.topic != settings.workflow_results_topic:
+                found = [*found, *reading.search(address.topic)]
+            evidence.results += [reading.told(record) for record in found]
+        with reading.noting("control"):
+            evidence.cancels += reading.genuine(control.result(), CONTROL_TYPES)
+        with reading.noting("dead letters"):
+            evidence.letters += letters.result()
+        evidence.group, evidence.committed = group.result(), committed.result()
 
 
 class _Reading:
@@ -96,11 +104,16 @@ class _Reading:
         except TransportError as error:
             self._evidence.troubles[what] = _one_line(error)
 
-    def records(self, topic: str) -> list[Any]:
+    def search(self, topic: str) -> list[Any]:
+        """What a topic has about the request; called by several threads at once, each with another topic."""
         found = search(self._settings, topic, self._evidence.correlation_id, self._evidence.since)
         if found.forgets:
             self._evidence.forgotten.add(topic)
         return found.records
+
+    def genuine(self, records: Iterable[Any], types: frozenset[bytes]) -> list[Asked]:
+        """Those of the messages with which nothing is wrong."""
+        return [seen for seen in (self.asked(record, types) for record in records) if seen.event is not None]
 
     def asked(self, record: Any, types: frozenset[bytes]) -> Asked:
         event: WorkflowEvent | None
