@@ -167,23 +167,25 @@ def _group_says(evidence: Evidence, history: History) -> str:
         return f"there is no {name}: no worker has ever run in it here. Start one, or set KAFKA_WORKFLOW_WORKER_GROUP"
     if group.state is not None and group.members == 0:
         return f"{name} has no members: no worker runs. Start one"
-    who = f"{name} has {group.members} member{'s' * (group.members != 1)}" if group.state is not None else name
-    at = None if history.place is None else (evidence.committed or {}).get(history.place[0])
+    members = f"{name} has {group.members} member{'s' * (group.members != 1)}"
+    if group.state is None:
+        members = f"who is in {name} is not known ({(group.trouble or 'no reason given').rstrip('.')})"
     if history.place is None or evidence.committed is None:
-        said = group.trouble or "how far it has come is not known"
-        return f"{who}; {said}. Check the workers' logs and health"
+        return f"{members}, nor how far it has come. Check that a worker runs, its logs and its health"
     partition, offset = history.place
-    if at is not None and at > offset:
+    at = evidence.committed.get(partition, 0)
+    if at > offset:
         return (
-            f"{who}, and has finished with it (partition {partition} is committed to {at}, it lies at {offset}), without a word "
-            "of progress and without a result that is still there. Check that the workers report progress "
+            f"{members}, and the group has finished with it (partition {partition} is committed to {at}, it lies at {offset}), "
+            "without a word of progress and without a result that is still there. Check that the workers report progress "
             "(WORKFLOW_WORKER_PROGRESS), and where they publish results"
         )
-    behind = offset - at if at is not None else None
-    before = "" if not behind else f", with {behind} message{'s' * (behind != 1)} before it"
+    behind = offset - at
+    before = f", with {behind} message{'s' * (behind != 1)} before it" if behind else ""
+    advice = "Check that a worker runs" if group.state is None else "The workers are busy, stuck or behind"
     return (
-        f"{who}, and has not come to it: it lies in partition {partition} at {offset}{before}. The workers are busy, stuck or "
-        "behind; check their health and logs, or start more"
+        f"{members}, and the group has not come to it: it lies in partition {partition} at {offset}{before}. {advice}; look at "
+        "health and logs, or start more"
     )
 
 

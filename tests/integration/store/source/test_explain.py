@@ -117,7 +117,7 @@ async def test_a_group_without_members_is_named_and_so_is_what_lies_before_the_r
     await consumer.stop()
     without = await asyncio.to_thread(explain, asked[-1])
     # Then each is told
-    assert f"group `{group}` has 1 member, and has not come to it" in with_member.stdout
+    assert f"group `{group}` has 1 member, and the group has not come to it" in with_member.stdout
     assert "with 2 messages before it" in with_member.stdout
     assert f"never accepted: group `{group}` has no members: no worker runs. Start one" in without.stdout
 

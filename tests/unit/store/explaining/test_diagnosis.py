@@ -101,19 +101,19 @@ def group(state: str | None, members: int = 0, trouble: str | None = None) -> Gr
         pytest.param(
             {"requests": [asked()], "committed": {0: 5}},
             "published 12:00:01, never accepted",
-            "has 2 members, and has not come to it: it lies in partition 0 at 7, with 2 messages before it",
+            "has 2 members, and the group has not come to it: it lies in partition 0 at 7, with 2 messages before it",
             id="behind",
         ),
         pytest.param(
             {"requests": [asked()], "committed": {0: 8}},
             "published 12:00:01, never accepted",
-            "has finished with it (partition 0 is committed to 8, it lies at 7)",
+            "the group has finished with it (partition 0 is committed to 8, it lies at 7)",
             id="committed without a word",
         ),
         pytest.param(
             {"requests": [asked()], "group": group(None, trouble="it was silent"), "committed": None},
             "published 12:00:01, never accepted",
-            "it was silent",
+            f"who is in group `{GROUP}` is not known (it was silent), nor how far it has come",
             id="group unknown",
         ),
         pytest.param(
