@@ -40,7 +40,9 @@ def test_a_run_survives_the_death_of_the_triggerer_while_a_task_is_deferred(
         "Received executor event with state success for task instance "
         f"TaskInstanceKey(dag_id='stack_check', task_id='wait', run_id='{run_id}'"
     )
-    airflow.wait_for(lambda: note in airflow.component_log("scheduler"), 60, what="the scheduler's note of the deferral")
+    airflow.wait_for(
+        lambda: note in airflow.component_log("scheduler"), 60, what="the scheduler's note of the deferral"
+    )
     # When the triggerer is killed and another one started
     tree = process_tree.members(airflow.components["triggerer"].pid)
     airflow.kill("triggerer")
