@@ -132,10 +132,11 @@ class WorkflowEventsHook(BaseHook):
             ResultUnavailableError: it is not there any more, or another that does not answer this request.
             TransportError: the store cannot be asked.
         """
-        from workflow_events.stored_results import StoredResults  # noqa: PLC0415 - seldom needed
+        from workflow_events.retry import transport_retrying  # noqa: PLC0415 - seldom needed
+        from workflow_events.stored_results import StoredResults  # noqa: PLC0415
 
         with StoredResults(self.settings) as store:
-            return store.result(pending)
+            return transport_retrying(self.settings.request_timeout)(store.result, pending)
 
     def with_payload(self, event: WorkflowResultEvent) -> WorkflowResultEvent:
         """A result with its payload, taken from the store where the event only refers to it.

@@ -142,6 +142,7 @@ def result_in(url: str, run: StoredRun) -> WorkflowResultEvent | None:
 
     Raises:
         ResultStoreUnavailableError: it is too large for its row, and the store could not get it from its archive.
+        ConfigurationError: it is none that an event can hold.
     """
     if run.status is None or run.finished_at is None:
         return None
@@ -150,23 +151,27 @@ def result_in(url: str, run: StoredRun) -> WorkflowResultEvent | None:
             f"The result store {url} knows of the result of request {run.correlation_id} and cannot give it now: it is in its "
             "archive. Check the store's /readyz."
         )
-    return WorkflowResultEvent(
-        correlation_id=run.correlation_id,
-        workflow_id=run.workflow_id,
-        workflow_run_id=run.workflow_run_id,
-        result=run.result or {},
-        status=run.status,
-        timestamp=run.finished_at,
-        error=run.error,
-        error_detail=run.error_detail,
-        attempt=run.result_attempt,
-        thread_id=run.thread_id,
-        checkpoint_id=run.checkpoint_id,
-        interrupts=run.interrupts,
-        usage=run.usage,
-        started_at=run.started_at,
-        duration_ms=run.duration_ms,
-    )
+    try:
+        return WorkflowResultEvent(
+            correlation_id=run.correlation_id,
+            workflow_id=run.workflow_id,
+            workflow_run_id=run.workflow_run_id,
+            result=run.result or {},
+            status=run.status,
+            timestamp=run.finished_at,
+            error=run.error,
+            error_detail=run.error_detail,
+            attempt=run.result_attempt,
+            thread_id=run.thread_id,
+            checkpoint_id=run.checkpoint_id,
+            interrupts=run.interrupts,
+            usage=run.usage,
+            started_at=run.started_at,
+            duration_ms=run.duration_ms,
+        )
+    except ValidationError as error:
+        said = explain(error)
+    raise _not_a_store(url, f"its answer holds no result: {said}")
 
 
 def _not_a_store(url: str, said: str) -> ConfigurationError:

@@ -137,6 +137,9 @@ async def test_a_request_that_is_still_running_is_answered_by_the_log(
     assert (await waiting).result == {"from": "the log"}
 
 
+NO_RESULT = finished(long_ago()).model_copy(update={"workflow_id": ""}).model_dump_json().encode()
+
+
 @on_one_broker
 @pytest.mark.parametrize(
     "broken",
@@ -145,6 +148,7 @@ async def test_a_request_that_is_still_running_is_answered_by_the_log(
         pytest.param((401, "application/problem+json", b'{"detail": "No such key."}'), id="refused"),
         pytest.param((200, "text/html", b"<h1>Welcome</h1>"), id="another server"),
         pytest.param((307, "text/plain", b""), id="a redirect"),
+        pytest.param((200, "application/json", NO_RESULT), id="a result that is none"),
     ],
 )
 async def test_without_the_store_the_log_answers_as_ever(

@@ -114,6 +114,16 @@ def test_a_result_that_the_store_cannot_get_from_its_archive_is_no_empty_result(
         result_in(URL, run)
 
 
+def test_a_result_that_no_event_can_hold_is_an_error_of_ours() -> None:
+    event = WorkflowResultEvent(correlation_id=uuid4(), workflow_id="w", workflow_run_id="r", timestamp=NOW)
+    record = as_stored(event, workflow_id="", duration_ms=-1.0)
+    run = read_answer(URL, event.correlation_id, 200, JSON, record.model_dump_json().encode())
+
+    assert run is not None
+    with pytest.raises(ConfigurationError, match="holds no result: workflow_id"):
+        result_in(URL, run)
+
+
 @pytest.mark.parametrize(
     "status,content_type,body,error,said",
     [
