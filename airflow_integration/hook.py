@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -168,8 +169,9 @@ class WorkflowEventsHook(BaseHook):
         try:
             return template.format(
                 correlation_id=pending.correlation_id,
-                workflow_id=pending.workflow_id,
-                workflow_run_id=pending.workflow_run_id,
+                # A DAG run's id holds a plus, which in an address is a space.
+                workflow_id=quote(pending.workflow_id, safe=""),
+                workflow_run_id=quote(pending.workflow_run_id, safe=""),
             )
         except (KeyError, IndexError, ValueError) as error:
             raise ConfigurationError(

@@ -45,6 +45,9 @@ def in_terminal(role: Role, findings: Sequence[Finding]) -> None:
     console.print(table)
     failed = [finding for finding in findings if finding.outcome is Outcome.FAILED]
     for finding in failed:
-        console.print(f"\n[red]✗[/red] {escape(finding.sentence)}", soft_wrap=True)
+        console.print(f"\n[red]{escape(finding.part)}[/red]: {escape(finding.detail)}", soft_wrap=True)
+        for chain in finding.chains:
+            console.print(f"  needed by: {escape(' -> '.join(chain))}", soft_wrap=True)
+        console.print(f"  {escape(finding.remedy)}", soft_wrap=True)
     said = "cannot start" if failed else "can start"
     console.print(f"\n`{COMMANDS[role]}` {said}.", markup=False)

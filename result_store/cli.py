@@ -7,6 +7,7 @@ done, or was stopped on request; 1 it could not be done; 2 the command line or t
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from result_store.analytics.cli import app as report_app
 from result_store.cli_keys import keys_app
 from result_store.roles import Role
 from workflow_events.cli_common import errors_in_words
@@ -30,6 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(report_app, name="report")
 app.add_typer(keys_app, name="keys")
 
 
@@ -151,11 +154,17 @@ def _settings_and_log(*, quiet: bool = False) -> tuple[KafkaSettings, StoreSetti
     Args:
         quiet: log errors alone, for commands whose output is for people.
     """
-    from result_store.settings import StoreSettings  # noqa: PLC0415 - see the module's docstring
+    from result_store.api.exchange import CorrelationFilter  # noqa: PLC0415 - see the module's docstring
+    from result_store.settings import StoreSettings  # noqa: PLC0415
     from workflow_events.logs import configure_logging  # noqa: PLC0415
     from workflow_events.settings import KafkaSettings  # noqa: PLC0415
 
     settings, kafka = StoreSettings(), KafkaSettings()
     at_a_terminal = "log_format" not in settings.model_fields_set and sys.stderr.isatty()
     configure_logging("console" if at_a_terminal else settings.log_format, "critical" if quiet else settings.log_level)
+    # Their INFO tells what they are made of, step by step; what matters of that, the command says itself.
+    for name in ("alembic", "kafka", "uvicorn"):
+        logging.getLogger(name).setLevel(max(logging.getLogger().level, logging.WARNING))
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(CorrelationFilter())
     return kafka, settings

@@ -60,6 +60,7 @@ class InHand:
         self.filling = self._new_batch()
         self._in_save = self._new_batch()
         self._save: asyncio.Task[None] | None = None
+        self._announcing: asyncio.Task[None] | None = None
         self._uncommitted: dict[TopicPartition, int] = {}
 
     def attach(self, consumer: AIOKafkaConsumer) -> None:
@@ -104,6 +105,8 @@ class InHand:
                         await asyncio.wait([self._save], timeout=_LOOK_AGAIN)
                 if not self._has_failed:
                     await self._commit()
+                if self._announcing is not None:
+                    await asyncio.wait([self._announcing])
         except TimeoutError:
             log.warning("What is in hand could not be stored within %g s; it will be read again", LET_GO_PATIENCE)
         finally:
@@ -113,13 +116,12 @@ class InHand:
         """Give up what is in hand; nothing of it is committed."""
         self.filling = self._new_batch()
         self._uncommitted.clear()
-        if self._save is None:
-            return
-        if not self._save.done():
-            self._save.cancel()
-            await asyncio.wait([self._save])
-        if not self._save.cancelled():
-            self._save.exception()  # whoever wants it has asked for it before
+        for task in (self._save, self._announcing):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+                if not task.cancelled():
+                    task.exception()  # whoever wants it asks for it before
 
     def note_lag(self, partitions: Collection[TopicPartition]) -> None:
         """Tell how many messages of each partition are not stored yet, as far as the client knows; asks nobody."""
@@ -150,7 +152,11 @@ class InHand:
         changed = await self._saving.save(batch)
         self._uncommitted.update(batch.ends)
         await self._commit()
-        await self._saving.tell(changed)
+        await self._saving.forget(changed)
+        # Live views hear of one batch after the other, while the next is stored.
+        if self._announcing is not None:
+            await asyncio.wait([self._announcing])
+        self._announcing = asyncio.ensure_future(self._saving.announce(changed))
 
     async def _commit(self) -> None:
         """Commit what is stored. Where the group has gone on without us, whoever has the partitions now stores it again."""

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from aiokafka import TopicPartition
 
+from workflow_events.errors import BrokerUnavailableError
 from workflow_events.replies import topic_log
 from workflow_events.replies.cursor import clamp, reached
+from workflow_events.transport.timing import Stopwatch
 
 if TYPE_CHECKING:
     from result_store.live_events import Reader, StoredRecord
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Chunk", "read_some"]
 
 _POLL_MS: Final = 200
+_PATIENCE: Final = 10.0
+"""Seconds that a broker may give nothing of what it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +45,38 @@ async def read_some(
 ) -> Chunk:
     """Announcements between a cursor and ``stop``, about ``most`` of them.
 
-    A partition whose cursor lies beyond the log's end, or before its start, is read from its start: the topic was made anew, or
+    A partition whose cursor lies beyond ``stop``, or before the log's start, is read from its start: the topic was made anew, or
     retention has taken what came next.
 
+    Args:
+        stop: up to where somebody has read already, so that all before it is there, whatever the broker says of its end.
+
     Raises:
-        TransportError: the broker cannot be asked.
+        TransportError: the broker cannot be asked, or does not give what it has given before.
     """
     async with topic_log.open_log(settings, topic) as consumer:
         first = await topic_log.beginning(consumer, topic, stop)
-        last = await topic_log.end(consumer, topic, stop)
-        end = {partition: min(offset, last[partition]) for partition, offset in stop.items()}
-        start = clamp(cursor, first, last).start
+        start = clamp(cursor, first, stop).start
         at = dict(start)
-        open_ones = {partition: offset for partition, offset in at.items() if offset < end[partition]}
         found: list[StoredRecord] = []
-        if open_ones:
-            topic_log.assign_at(consumer, topic, open_ones)
-        while open_ones and len(found) < most and not reached(at, end):
+        unread = {partition: offset for partition, offset in at.items() if offset < stop[partition]}
+        if unread:
+            topic_log.assign_at(consumer, topic, unread)
+        patience = Stopwatch(_PATIENCE)
+        while len(found) < most and not reached(at, stop):
             batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=most)
             for tp, records in batches.items():
-                found += reader.read([record for record in records if record.offset < end[tp.partition]])
-            for partition in open_ones:
-                # The client's position also passes what no record shows: transaction markers, aborted batches.
-                at[partition] = await consumer.position(TopicPartition(topic, partition))
-        # Beyond the end of what was asked for lies what the client is told of as news.
-        done = {partition: min(at[partition], end[partition]) for partition in end}
-        return Chunk(found, start, done, is_last=reached(done, end))
+                found += reader.read([record for record in records if record.offset < stop[tp.partition]])
+            before = dict(at)
+            for partition in unread:
+                # The client's position also passes what no record shows: transaction markers, aborted batches. What lies
+                # beyond the end is told as news.
+                position = await consumer.position(TopicPartition(topic, partition))
+                at[partition] = min(position, stop[partition])
+            if at != before:
+                patience = Stopwatch(_PATIENCE)
+            elif patience.remaining() <= 0:
+                raise BrokerUnavailableError(
+                    f"No broker of {settings.bootstrap_servers} gave more of topic {topic!r} for {_PATIENCE:g} s."
+                )
+        return Chunk(found, start, at, is_last=reached(at, stop))

@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 _PREFIX: Final = "result-store:cache:"
 _TIMEOUT: Final = 1.0
-"""How long Redis may take to connect or to answer, in seconds."""
 _CONNECTIONS: Final = 20
 _RETRY_SECONDS: Final = 5.0
 """How long a Redis that did not answer is left alone by readers; the database answers them meanwhile."""
@@ -71,15 +70,22 @@ class RedisCache:
     Args:
         settings: their ``redis_url`` is set.
         on_request: is told of each question.
+        timeout: seconds that Redis may take to connect or to answer.
     """
 
-    def __init__(self, settings: StoreSettings, *, on_request: Callable[[Outcome], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        settings: StoreSettings,
+        *,
+        on_request: Callable[[Outcome], None] = lambda _: None,
+        timeout: float = _TIMEOUT,
+    ) -> None:
         if settings.redis_url is None:
             raise ValueError("there is no redis_url in the settings")
         options: dict[str, Any] = {
-            "socket_timeout": _TIMEOUT,
-            "socket_connect_timeout": _TIMEOUT,
-            "timeout": _TIMEOUT,
+            "socket_timeout": timeout,
+            "socket_connect_timeout": timeout,
+            "timeout": timeout,
             "max_connections": _CONNECTIONS,
         }
         self._pool = BlockingConnectionPool.from_url(settings.redis_url.get_secret_value(), **options)

@@ -107,7 +107,8 @@ async def _replay_topic(
                 await asyncio.sleep(0)  # there may be others in the event loop
             if batch:
                 changed = await saving.save(batch)
-                await saving.tell(changed)
+                await saving.forget(changed)
+                await saving.announce(changed)
                 report.changed += len(changed)
                 report.messages[topic] += len(batch)
 

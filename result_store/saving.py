@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 
+from result_store.cache import owners_of
 from result_store.errors import ResultStoreError, UnstorableError
 from result_store.facts import InvalidFact, ProgressFact, RequestFact, ResultFact
 from result_store.metrics import StoreMetrics
@@ -122,17 +123,18 @@ class Saving:
             self._metrics.taken(topic, kind, count)
         return changed
 
-    async def tell(self, changed: Sequence[StoredEvent]) -> None:
-        """Tell of changed rows, once they are stored for good. It raises nothing: what is told can be had from the database."""
-        if not changed:
-            return
-        if self._cache is not None:
-            cache, owners = self._cache, _owners(changed)
+    async def forget(self, changed: Sequence[StoredEvent]) -> None:
+        """Have the cache forget what changed rows make stale, once they are stored for good. It raises nothing."""
+        if changed and self._cache is not None:
+            cache, owners = self._cache, owners_of(changed)
             await self._tried(
                 "The cache does not forget what is stale; its answers may be old until they expire",
                 lambda: cache.forget(owners),
             )
-        if self._announcer is not None:
+
+    async def announce(self, changed: Sequence[StoredEvent]) -> None:
+        """Tell live views of changed rows, once they are stored for good. It raises nothing: they can be asked for as well."""
+        if changed and self._announcer is not None:
             announcer = self._announcer
             await self._tried("Live views are not told of changes", lambda: announcer.announce(changed))
 
@@ -215,13 +217,6 @@ class Saving:
             if what in self._silent:
                 self._silent.discard(what)
                 log.warning("Over: %s", what)
-
-
-def _owners(changed: Iterable[StoredEvent]) -> set[str]:
-    """Whose answers are stale: the users', the batches' and the requests' own."""
-    return {
-        owner for event in changed for owner in (event.user_id or "", event.workflow_run_id, str(event.correlation_id))
-    }
 
 
 def _may_pass(error: BaseException) -> bool:

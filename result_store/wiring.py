@@ -79,11 +79,6 @@ class Finding:
     remedy: str
     seconds: float = 0.0
 
-    @property
-    def sentence(self) -> str:
-        """A failure as one paragraph: what, why, who needs it, what to do."""
-        return _sentence(self.part, self.detail, self.chains, self.remedy)
-
     def to_json(self) -> dict[str, Any]:
         """As ``check --json`` prints it."""
         common = {"part": self.part, "outcome": self.outcome.value, "ms": round(self.seconds * 1000, 1)}

@@ -9,8 +9,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from result_store.analytics.arithmetic import most_failing, slowest
-
 if TYPE_CHECKING:
     from result_store.analytics.answers import LatencyBucket, RunTotals, StatusBucket, StepSummary
 
@@ -50,10 +48,10 @@ class Questions(Protocol):
         self, since: datetime, until: datetime, workflow_id: str | None = None, *, limit: int = 10
     ) -> list[StepSummary]:
         """The steps with the highest 95th percentile, that first; steps that were never measured are left out."""
-        return slowest(await self.step_summary(since, until, workflow_id), limit)
+        ...
 
     async def most_failing_steps(
         self, since: datetime, until: datetime, workflow_id: str | None = None, *, limit: int = 10
     ) -> list[StepSummary]:
         """The steps that broke most runs, that first; steps that broke none are left out."""
-        return most_failing(await self.step_summary(since, until, workflow_id), limit)
+        ...

@@ -1,20 +1,20 @@
-"""The application: the API, and the page where it is there."""
+"""The application: the API and the page."""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
+from result_store import page
 from result_store.api import batches, events, health, listings, results
 from result_store.api.auth import Gate
 from result_store.api.exchange import ExchangeMiddleware
 from result_store.api.keys import ApiKeys
-from result_store.api.problems import Problem, answer_problems
+from result_store.api.openapi import describe
+from result_store.api.problems import answer_problems
 from result_store.api.rate_limit import RateLimit
 from result_store.api.sessions import Sessions
 
@@ -62,30 +62,11 @@ def create_app(parts: ApiParts) -> FastAPI:
     keys = ApiKeys(engine)
     app.state.parts = parts
     app.state.gate = Gate(settings, keys, Sessions(engine, keys, settings.session_lifetime), rate)
-    app.state.readiness = health.ReadinessCheck(parts.probes)
+    app.state.readiness = health.ReadinessCheck(parts.probes, optional=parts.optional)
     for router in (health.router, results.router, batches.router, listings.router, events.router):
         app.include_router(router)
-    if find_spec("result_store.page") is not None:
-        from result_store.page import router as page_router  # noqa: PLC0415 - it builds on this package
-
-        app.include_router(page_router(parts), include_in_schema=False)
+    app.include_router(page.router(parts), include_in_schema=False)
     answer_problems(app)
     app.add_middleware(ExchangeMiddleware, metrics=parts.metrics)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # as FastAPI's documentation has it
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # as FastAPI's documentation has it
     return app
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's description, with the problem in place of its own shape of errors."""
-    if app.openapi_schema is None:
-        described = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
-        )
-        schemas = described.setdefault("components", {}).setdefault("schemas", {})
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
-        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas.update(problem.pop("$defs", {}))
-        schemas["Problem"] = problem
-        app.openapi_schema = described
-    return app.openapi_schema

@@ -60,7 +60,7 @@ class Gate:
             caller = await self.identify(connection)
         except AccessRefusedError:
             # Who guesses is counted by address; who has a key is not slowed by them.
-            await self._count(connection, f"address:{connection.client.host if connection.client else ''}")
+            await self._count(connection, _address(connection))
             raise
         exchange.caller = caller.name
         await self._count(connection, caller.name)
@@ -79,6 +79,16 @@ class Gate:
             who = Caller(f"key:{key.key_id}", key.service, key.scope)
         scope = narrowed(who.scope, _text(connection, _USER), _text(connection, _TENANT))
         return Caller(who.name, who.service, scope)
+
+    async def sign_in(self, connection: HTTPConnection, key_text: str) -> str:
+        """Change a key for the token of a sign-in. Every try counts, by address.
+
+        Raises:
+            AccessRefusedError: the key is none of ours, or not in force any more (401), or there were too many tries (429).
+            DatabaseError: the database refuses.
+        """
+        await self._count(connection, _address(connection))
+        return await self.sessions.sign_in(key_text)
 
     async def _signed_in(self, token: str) -> Caller:
         key = await self.sessions.key_of(token)
@@ -114,6 +124,11 @@ class Gate:
             "in front of it name localhost as the Host.",
             status=HTTPStatus.FORBIDDEN,
         )
+
+
+def _address(connection: HTTPConnection) -> str:
+    """Who asks without a key, for their rate."""
+    return f"address:{connection.client.host if connection.client else ''}"
 
 
 def gate_of(connection: HTTPConnection) -> Gate:

@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 _PREFIX: Final = "result-store:rate"
 _REDIS_SECONDS: Final = 0.5
-"""How long Redis may take to answer; a limit is no reason to keep anybody waiting."""
 _CONNECTIONS: Final = 20
 _RETRY_SECONDS: Final = 5.0
 _LOG_SECONDS: Final = 60.0
@@ -66,11 +65,14 @@ class RateLimit:
 
     Where Redis does not answer, each process counts for itself until it does.
 
+    Args:
+        timeout: seconds that Redis may take to answer; a limit is no reason to keep anybody waiting.
+
     Raises:
         ConfigurationError: the settings' ``rate_limit`` is none.
     """
 
-    def __init__(self, settings: StoreSettings) -> None:
+    def __init__(self, settings: StoreSettings, *, timeout: float = _REDIS_SECONDS) -> None:
         self._item = _parse(settings.rate_limit)
         self._here = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._pool: BlockingConnectionPool | None = None
@@ -78,9 +80,9 @@ class RateLimit:
         if settings.redis_url is not None and self._item is not None:
             url = settings.redis_url.get_secret_value()
             options: dict[str, Any] = {
-                "socket_timeout": _REDIS_SECONDS,
-                "socket_connect_timeout": _REDIS_SECONDS,
-                "timeout": _REDIS_SECONDS,
+                "socket_timeout": timeout,
+                "socket_connect_timeout": timeout,
+                "timeout": timeout,
                 "max_connections": _CONNECTIONS,
             }
             self._pool = BlockingConnectionPool.from_url(url, **options)

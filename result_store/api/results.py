@@ -91,6 +91,8 @@ async def find_run(parts: ApiParts, correlation_id: UUID, scope: Scope) -> RunRe
     if run.status is None or run.result is not None or run.result_archive_key is None:
         return run
     event = decode_result(await _archived(parts, run.result_archive_key))
+    if event.claim_check is not None:
+        return run  # its payload could not be had when it was stored: that is no empty result
     return run.model_copy(update={"result": event.result})
 
 

@@ -78,8 +78,10 @@ class HttpService:
             try:
                 with first_error():
                     async with asyncio.TaskGroup() as tasks:
-                        for server, (_, listener) in zip(servers, served, strict=True):
+                        running = [
                             tasks.create_task(server.serve_until_told(listener), name="http-server")
+                            for server, (_, listener) in zip(servers, served, strict=True)
+                        ]
                         try:
                             for server in servers:
                                 await server.is_up.wait()
@@ -88,6 +90,7 @@ class HttpService:
                             on_stop()
                             for server in servers:
                                 server.should_exit = True
+                            await asyncio.wait(running)  # in good order, whatever has ended the block
             finally:
                 self.api_port = self.metrics_port = None
 

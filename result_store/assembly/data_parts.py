@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from result_store.analytics.sql_questions import SqlQuestions
 from result_store.archive import Archive
-from result_store.assembly.store import Store
 from result_store.cache import LocalCache
 from result_store.database import migrations
 from result_store.database.database import ResultDatabase
@@ -18,6 +17,9 @@ from result_store.redis_cache import RedisCache
 from result_store.roles import Role
 from result_store.settings import variable
 from result_store.wiring import Part
+
+if TYPE_CHECKING:
+    from result_store.assembly.store import Store
 
 __all__ = ["DATA_PARTS"]
 
@@ -124,7 +126,7 @@ _CLICKHOUSE: Final = (
 )
 
 DATA_PARTS: Final = (
-    Part[Store](
+    Part(
         "migrations",
         (),
         (variable("database_url"),),
@@ -132,7 +134,7 @@ DATA_PARTS: Final = (
         _migrations,
         _touch_migrations,
     ),
-    Part[Store](
+    Part(
         "database",
         (),
         (variable("database_url"),),
@@ -141,7 +143,7 @@ DATA_PARTS: Final = (
         _database,
         _touch_database,
     ),
-    Part[Store](
+    Part(
         "archive",
         (),
         (variable("archive"),),
@@ -150,7 +152,7 @@ DATA_PARTS: Final = (
         _archive,
         _touch_archive,
     ),
-    Part[Store](
+    Part(
         "cache",
         (),
         (variable("redis_url"),),
@@ -158,10 +160,8 @@ DATA_PARTS: Final = (
         _cache,
         _touch_cache,
     ),
-    Part[Store](
-        "clickhouse", ("database",), (variable("clickhouse_url"),), _CLICKHOUSE, _clickhouse, _touch_clickhouse
-    ),
-    Part[Store](
+    Part("clickhouse", ("database",), (variable("clickhouse_url"),), _CLICKHOUSE, _clickhouse, _touch_clickhouse),
+    Part(
         "questions",
         ("database",),
         (variable("clickhouse_url"), variable("database_url")),

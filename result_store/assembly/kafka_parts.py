@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from result_store.announcing import Announcer
-from result_store.assembly.store import Store
 from result_store.settings import variable
 from result_store.topics import stored_topic_spec
 from result_store.wiring import Part
@@ -17,6 +16,9 @@ from workflow_events.errors import TopicNotFoundError
 from workflow_events.payloads import Payloads
 from workflow_events.topics import TopicOutcome, TopicSpec, ensure_topics, topic_specs
 from workflow_events.transport import blocking
+
+if TYPE_CHECKING:
+    from result_store.assembly.store import Store
 
 __all__ = ["KAFKA_PARTS"]
 
@@ -95,7 +97,7 @@ async def _touch_announcer(store: Store) -> str:
 _MAKE_THEM: Final = "Make what is missing with `result-store run --create-topics`, or name what is there in"
 
 KAFKA_PARTS: Final = (
-    Part[Store](
+    Part(
         "brokers",
         (),
         ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM"),
@@ -104,7 +106,7 @@ KAFKA_PARTS: Final = (
         _brokers,
         _touch_brokers,
     ),
-    Part[Store](
+    Part(
         "event topics",
         ("brokers",),
         ("KAFKA_WORKFLOW_EVENTS_TOPIC", "KAFKA_WORKFLOW_RESULTS_TOPIC", "KAFKA_WORKFLOW_PROGRESS_TOPIC"),
@@ -112,7 +114,7 @@ KAFKA_PARTS: Final = (
         _topics(_event_topics),
         _touch_topics(_event_topics),
     ),
-    Part[Store](
+    Part(
         "stored topic",
         ("brokers",),
         (variable("stored_topic"),),
@@ -120,7 +122,7 @@ KAFKA_PARTS: Final = (
         _topics(_stored_topic),
         _touch_topics(_stored_topic),
     ),
-    Part[Store](
+    Part(
         "claim checks",
         (),
         ("KAFKA_CLAIM_CHECK_STORE",),
@@ -128,7 +130,7 @@ KAFKA_PARTS: Final = (
         _claim_checks,
         _touch_claim_checks,
     ),
-    Part[Store](
+    Part(
         "announcer",
         ("stored topic",),
         (variable("stored_topic"),),

@@ -11,7 +11,7 @@ from typing import Any, Final
 from result_store.api.app import create_app
 from result_store.api.keys import ApiKeys
 from result_store.api.parts import ApiParts
-from result_store.assembly.store import Store, probes
+from result_store.assembly.store import OPTIONAL, Store, probes
 from result_store.cache import LocalCache, owners_of
 from result_store.live import LiveFeed
 from result_store.processor import Processor
@@ -94,6 +94,7 @@ async def _api(store: Store) -> AsyncIterator[None]:
             feed=store.feed,
             analytics=store.questions,
             probes=probes(store),
+            optional=OPTIONAL,
         )
     )
     yield
@@ -109,7 +110,7 @@ async def _touch_api(store: Store) -> str:
 
 
 SERVING_PARTS: Final = (
-    Part[Store](
+    Part(
         "processor",
         _OF_STORING,
         (variable("group_id"),),
@@ -117,8 +118,8 @@ SERVING_PARTS: Final = (
         _processor,
         _touch_processor,
     ),
-    Part[Store]("replaying", _OF_STORING, (), "See that this process may read the topics.", _saving, _touch_saving),
-    Part[Store](
+    Part("replaying", _OF_STORING, (), "See that this process may read the topics.", _saving, _touch_saving),
+    Part(
         "live feed",
         ("stored topic", "cache"),
         (variable("stored_topic"),),
@@ -126,7 +127,7 @@ SERVING_PARTS: Final = (
         _feed,
         _touch_feed,
     ),
-    Part[Store](
+    Part(
         "api",
         ("database", "archive", "cache", "questions", "live feed"),
         (variable("rate_limit"),),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from result_store.database import migrations
-from result_store.database.engine import make_engine
+from result_store.database.engine import check_place, make_engine
 from result_store.database.faults import mapped
 from result_store.database.queries import ResultQueries
 from result_store.database.writing import writing
@@ -79,6 +79,7 @@ class ResultDatabase:
             SchemaVersionError: it has other tables.
             DatabaseError: it cannot be reached.
         """
+        check_place(self._settings)
         if migrate:
             await asyncio.to_thread(migrations.upgrade, self._settings)
             return

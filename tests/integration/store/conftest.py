@@ -104,6 +104,8 @@ def _settings(**options: Any) -> StoreSettings:
         "group_id": f"store-{tag}",
         "stored_topic": f"stored-{tag}",
         "poll_interval": 0.1,
+        # As short as every broker takes; the embedded one has a new member wait for some of it.
+        "session_timeout": 6.0,
         "api_port": 0,
         "metrics_port": 0,
         "auth": "none",

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import obstore
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from obstore.store import from_url
 from sqlalchemy import func, select
 
 from result_store.archive import Archive
 from result_store.database.database import ResultDatabase
 from result_store.database.tables import metadata
-from result_store.facts import Fact
 from result_store.processor import Processor
 from result_store.reading import fact_of, topic_roles
 from result_store.settings import StoreSettings
@@ -35,12 +36,14 @@ __all__ = [
     "count",
     "dump",
     "everything_committed",
+    "fingerprints",
     "opened",
     "publish",
     "stored_once",
 ]
 
 PATIENCE: Final = 60.0
+_AT_ONCE: Final = 5_000
 _NOT_COMPARED: Final = {"api_keys", "page_sessions", "alembic_version"}
 
 Ends = dict[TopicPartition, int]
@@ -71,14 +74,16 @@ async def at_work(processor: Processor) -> AsyncIterator[Processor]:
 async def publish(settings: KafkaSettings, messages: Iterable[OutgoingMessage]) -> Ends:
     """Publish messages as they are, as fast as it goes; the offsets behind the last of each partition."""
     producer = await aio.start_unsure_producer(settings, linger_ms=5)
+    ends: Ends = {}
+    left = iter(messages)
     try:
-        sent = [
-            await producer.send(one.topic, one.value, one.key, one.partition, headers=one.headers) for one in messages
-        ]
-        ends: Ends = {}
-        for told in await asyncio.gather(*sent):
-            partition = TopicPartition(told.topic, told.partition)
-            ends[partition] = max(ends.get(partition, 0), told.offset + 1)
+        while some := list(islice(left, _AT_ONCE)):
+            sent = [
+                await producer.send(one.topic, one.value, one.key, one.partition, headers=one.headers) for one in some
+            ]
+            for told in await asyncio.gather(*sent):
+                partition = TopicPartition(told.topic, told.partition)
+                ends[partition] = max(ends.get(partition, 0), told.offset + 1)
         return ends
     finally:
         await producer.stop()
@@ -86,22 +91,34 @@ async def publish(settings: KafkaSettings, messages: Iterable[OutgoingMessage]) 
 
 async def committed(settings: KafkaSettings, group_id: str, partitions: Iterable[TopicPartition]) -> Ends:
     """What the group has committed, nought where it has nothing."""
-    consumer = aio.new_consumer(settings, group_id=group_id)
-    await consumer.start()
-    try:
+    async with _looking_at(settings, group_id) as consumer:
         return {partition: await consumer.committed(partition) or 0 for partition in partitions}
-    finally:
-        await consumer.stop()
 
 
 async def everything_committed(settings: KafkaSettings, group_id: str, ends: Mapping[TopicPartition, int]) -> None:
     """Wait until the group has committed all that was published."""
+    missing = dict(ends)
+    async with _looking_at(settings, group_id) as consumer:
 
-    async def done() -> bool:
-        found = await committed(settings, group_id, ends)
-        return all(found[partition] >= end for partition, end in ends.items())
+        async def done() -> bool:
+            for partition, end in list(missing.items()):
+                if (await consumer.committed(partition) or 0) < end:
+                    return False
+                del missing[partition]
+            return True
 
-    await eventually(done, PATIENCE)
+        await eventually(done, PATIENCE)
+
+
+@asynccontextmanager
+async def _looking_at(settings: KafkaSettings, group_id: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A client that asks about the group and does not join it."""
+    consumer = aio.new_consumer(settings, group_id=group_id)
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
 
 
 async def count(database: ResultDatabase, table: str) -> int:
@@ -119,6 +136,20 @@ async def dump(database: ResultDatabase) -> dict[str, list[tuple[Any, ...]]]:
             for table in metadata.sorted_tables
             if table.name not in _NOT_COMPARED
         }
+
+
+async def fingerprints(database: ResultDatabase) -> dict[str, tuple[int, str]]:
+    """What :func:`dump` gives, for tables of any size: how many rows each has, and a digest that knows no order."""
+    found: dict[str, tuple[int, str]] = {}
+    async with database.engine.connect() as connection:
+        for table in metadata.sorted_tables:
+            if table.name not in _NOT_COMPARED:
+                rows, digest = 0, 0
+                async for row in await connection.stream(select(table)):
+                    rows += 1
+                    digest ^= int.from_bytes(hashlib.blake2b(repr(list(map(str, row))).encode()).digest()[:8])
+                found[table.name] = (rows, f"{digest:016x}")
+    return found
 
 
 def archived(settings: StoreSettings) -> dict[str, bytes]:
@@ -143,24 +174,20 @@ class _Lying:
     timestamp: int = 0
 
 
-@dataclass
-class StoredOnce:
-    """What a store holds that was told each message once, in order."""
-
-    rows: dict[str, list[tuple[Any, ...]]]
-    archive: dict[str, bytes] = field(repr=False)
-
-
-async def stored_once(kafka: KafkaSettings, messages: Sequence[OutgoingMessage], folder: Path) -> StoredOnce:
-    """What a clean single pass over messages makes, in SQLite and a folder, without a broker and without a processor."""
+@asynccontextmanager
+async def stored_once(
+    kafka: KafkaSettings, messages: Iterable[OutgoingMessage], folder: Path
+) -> AsyncIterator[tuple[ResultDatabase, StoreSettings]]:
+    """A store that was told each message once and in order, in SQLite and a folder, without a broker or a processor."""
     settings = StoreSettings(database_url=f"sqlite:///{folder / 'once.db'}", archive=str(folder / "once"))
     roles = topic_roles(kafka)
-    facts: list[Fact | None] = [
-        fact_of(_Lying(one.topic, one.value, one.headers, one.key, number), roles[one.topic], kafka)
-        for number, one in enumerate(messages)
-    ]
+    left = enumerate(messages)
     async with opened(settings) as database:
         keep = Archive(settings).put
-        for begin in range(0, len(facts), 1000):
-            await database.save([fact for fact in facts[begin : begin + 1000] if fact is not None], keep=keep)
-        return StoredOnce(await dump(database), archived(settings))
+        while some := list(islice(left, _AT_ONCE)):
+            facts = [
+                fact_of(_Lying(one.topic, one.value, one.headers, one.key, number), roles[one.topic], kafka)
+                for number, one in some
+            ]
+            await database.save([fact for fact in facts if fact is not None], keep=keep)
+        yield database, settings

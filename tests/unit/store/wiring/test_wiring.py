@@ -91,7 +91,8 @@ async def test_a_check_goes_on_behind_a_failure_and_skips_only_what_needs_it() -
         "top": Outcome.SKIPPED,
     }
     assert findings["top"].detail == "needs left, right"
-    assert findings["left"].sentence.startswith("left: there is no table. Needed by: result-store run -> top -> left.")
+    assert findings["left"].detail == "there is no table"
+    assert findings["left"].chains == (("result-store run", "top", "left"),)
     assert findings["right"].detail == "ValueError: not so"
     assert findings["right"].to_json()["variables"] == ["SET_RIGHT"]
     assert findings["bottom"].chains == (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from pydantic_core import to_json
 
@@ -61,7 +61,7 @@ def progress(
     **data: Any,
 ) -> ProgressFact:
     event = WorkflowEvent(
-        event_id=uid((run << 24) + int(seconds * 1000) * 64 + number),
+        event_id=uuid5(uid(run), f"{seconds} {number}"),
         event_type=event_type,
         timestamp=at(seconds),
         source=EventSource.LANGGRAPH,
