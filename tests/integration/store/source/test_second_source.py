@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -154,7 +155,8 @@ NO_RESULT = finished(long_ago()).model_copy(update={"workflow_id": ""}).model_du
 async def test_without_the_store_the_log_answers_as_ever(
     settings: KafkaSettings, store: StoreApi, wait: Wait, broken: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # Given a store that is no help, and two old requests of which the log has one result
+    # Given a store that is no help, two old requests of which the log has one result, and clients that log all they can
+    caplog.set_level(logging.DEBUG)
     store.broken = broken
     there, missing = long_ago(), long_ago()
     await publish(settings, event(there, {"from": "the log"}))
