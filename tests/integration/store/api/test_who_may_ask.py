@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from starlette.requests import Request
 from starlette.responses import Response
 
 from result_store.api import keys as keys_module
@@ -180,7 +181,8 @@ async def test_a_browser_changes_a_key_for_a_cookie_that_ends_with_the_key(api: 
     text = await api.keys.create("page", user_id="ada")
     token = await sessions.sign_in(text)
     response = Response()
-    sessions.give(token, response, type("R", (), {"url": type("U", (), {"scheme": "https"})})())
+    proxied = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "server": ("store", 80)}
+    sessions.give(token, response, Request({**proxied, "headers": [(b"x-forwarded-proto", b"https")]}))
     assert {"HttpOnly", "SameSite=strict", "Secure"} <= set(response.headers["set-cookie"].split("; "))
 
     # When / Then: the cookie opens what the key opens
@@ -254,6 +256,12 @@ async def test_keys_are_kept_in_postgresql_too(tmp_path: Path, postgres: Postgre
         (key,) = await api.keys.list()
         assert (key.service, key.user_id, key.expires_at) == ("reports", "ada", None)
         assert await api.keys.revoke(key.key_id)
+
+        # And: what PostgreSQL takes in no text is the caller's fault, and not the store's
+        other = await api.headers()
+        for path in ("batches/a%00b/status", "batches/user/%00", "runs?workflow_id=%00", "batches?user_id=a%00"):
+            answer = await api.get(f"/internal/v1/{path}", other)
+            assert answer.status_code in {200, 404, 422}, (path, answer.text)
 
 
 async def test_a_service_that_cannot_stand_in_a_header_gets_no_key(api: SomeApi) -> None:
