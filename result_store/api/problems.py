@@ -127,7 +127,7 @@ def _of_store(error: Exception) -> Response:
         logger.warning("cannot answer: %s", error)
         return problem_response(
             HTTPStatus.SERVICE_UNAVAILABLE,
-            f"{_dependency(error)} does not answer at the moment. Ask again in {_RETRY_SECONDS} s; /readyz tells when it is back.",
+            f"{_dependency(error)} does not answer at the moment. Ask again in {_RETRY_SECONDS} s; /readyz tells when it does.",
             headers=_RETRY,
         )
     logger.error("cannot answer: %s", error)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,6 +16,7 @@ from starlette.responses import Response
 
 from result_store.api import keys as keys_module
 from result_store.api.keys import ApiKeys
+from result_store.api.own_tables import OwnTables
 from result_store.api.sessions import COOKIE
 from result_store.errors import AccessRefusedError
 from tests.integration.store.api.some_api import SomeApi, dead_letter, invalid_message, request_of, result_of, some_api
@@ -90,6 +93,38 @@ async def test_a_wrong_revoked_or_expired_key_is_refused_and_a_rotated_one_is_no
     assert (await api.keys.verify(text)).service == "reports"
     with pytest.raises(AccessRefusedError, match="expired"):
         await late.verify(text)
+
+
+async def test_every_refused_key_is_looked_up_and_compared_alike(api: SomeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given: a key and all that can be wrong with one
+    text = (await api.headers())["X-Internal-API-Key"]
+    revoked = await api.keys.create("reports")
+    await api.keys.revoke(revoked.split("_")[1])
+    wrong_secret = text[:-64] + "0" * 64
+    unknown = text.replace(text.split("_")[1], "f" * 16)
+    compared: list[int] = []
+    asked: list[str] = []
+    real, read = hmac.compare_digest, OwnTables.read
+
+    def compare(a: Any, b: Any) -> bool:
+        compared.append(len(a) + len(b))
+        return real(a, b)
+
+    async def look_up(self: OwnTables, query: Any) -> Any:
+        asked.append(str(query))
+        return await read(self, query)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    monkeypatch.setattr(OwnTables, "read", look_up)
+
+    # When / Then: each takes the same way, to the database and through one comparison of full length
+    for sent in (None, "", "nonsense", "x" * 100_000, unknown, wrong_secret, revoked):
+        compared.clear()
+        asked.clear()
+        keys = ApiKeys(api.parts.database.engine)
+        with pytest.raises(AccessRefusedError):
+            await keys.verify(sent)
+        assert (compared, len(asked)) == ([128], 1)
 
 
 async def test_a_key_that_another_process_revokes_stops_working_soon(
