@@ -165,13 +165,12 @@ async def _write(writer: Writer, rows: BatchRows, keep: Keep | None) -> list[Seq
 
 def _stored_event(row: Sequence[Any]) -> StoredEvent:
     correlation_id, workflow_id, workflow_run_id, state, user_id, tenant_id, updated_at = row
-    state = RunState(state)
-    return StoredEvent.model_construct(
+    return StoredEvent(
         correlation_id=correlation_id,
         workflow_id=workflow_id,
         workflow_run_id=workflow_run_id,
         state=state,
-        phase=PHASES[state],
+        phase=PHASES[RunState(state)],
         user_id=user_id,
         tenant_id=tenant_id,
         updated_at=updated_at,
