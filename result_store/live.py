@@ -52,6 +52,7 @@ class LiveFeed:
         queue: the most events that wait for one client.
         remembered: events that are kept for clients who come back.
         most_watching: clients at a time.
+        chunk: events of the past that are read at a time.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class LiveFeed:
         queue: int = _QUEUE,
         remembered: int = _REMEMBERED,
         most_watching: int = _MOST_WATCHING,
+        chunk: int = _CHUNK,
     ) -> None:
         self._settings = settings
         self._topic = topic
@@ -71,6 +73,7 @@ class LiveFeed:
         self._on_gap = on_gap
         self._queue = queue
         self._most = most_watching
+        self._chunk = chunk
         self._reader = Reader(Signatures.of(settings), topic, settings.max_read_bytes)
         self._memory = Memory(remembered)
         self._tail = self._new_tail()
@@ -86,18 +89,24 @@ class LiveFeed:
         return len(self._watching)
 
     async def run(self) -> None:
-        """Read until :meth:`end`. A topic that is not there yet is waited for."""
-        while not self._ended.is_set():
-            try:
-                await self._tail.run()
-            except TransportError as error:
-                if self._failure is None:
-                    logger.warning("no live events as yet: %s", error)
-                self._failure = error
-                self._tail = self._new_tail()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_RETRY_SECONDS):
-                        await self._ended.wait()
+        """Read until :meth:`end`. A topic that is not there yet is waited for. Whatever ends it ends the streams."""
+        try:
+            while not self._ended.is_set():
+                await self._follow()
+        finally:
+            self.end()
+
+    async def _follow(self) -> None:
+        try:
+            await self._tail.run()
+        except TransportError as error:
+            if self._failure is None:
+                logger.warning("no live events as yet: %s", error)
+            self._failure = error
+            self._tail = self._new_tail()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RETRY_SECONDS):
+                    await self._ended.wait()
 
     def end(self) -> None:
         """End all streams, and :meth:`run`."""
@@ -112,6 +121,8 @@ class LiveFeed:
             LiveFeedError: it is not; the message says why.
         """
         trouble = self._tail.trouble() or (None if self._failure is None else str(self._failure))
+        if self._ended.is_set():
+            trouble = "the feed has ended"
         if self._started.is_set() and trouble is None:
             return
         raise LiveFeedError(f"The topic {self._topic!r} is not being read: {trouble or 'no broker has answered yet'}.")
@@ -185,7 +196,7 @@ class LiveFeed:
         while not is_last and not watch.ended:
             # By chunks, and nothing is held between them: a slow client costs only its own time.
             async with self._scans:
-                some = await read_some(self._settings, self._topic, self._reader, watch.cursor, stop, _CHUNK)
+                some = await read_some(self._settings, self._topic, self._reader, watch.cursor, stop, self._chunk)
             watch.stand_at(some.start)
             for record in some.records:
                 yield record

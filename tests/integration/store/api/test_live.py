@@ -129,8 +129,8 @@ async def live(kafka: KafkaSettings, folder: Path, **options: Any) -> AsyncItera
 async def test_a_client_is_told_what_is_stored_and_after_a_break_what_it_has_missed(
     kafka_settings: KafkaSettings, tmp_path: Path
 ) -> None:
-    # Given: little memory, so that who comes back late is told from the topic
-    async with live(kafka_settings, tmp_path, remembered=3) as world:
+    # Given: little memory, so that who comes back late is told from the topic, a little at a time
+    async with live(kafka_settings, tmp_path, remembered=3, chunk=4) as world:
         headers = await world.api.headers()
         async with world.watching(headers) as stream:
             await stream.begins()
@@ -262,3 +262,29 @@ async def test_a_topic_that_is_not_there_yet_is_waited_for(embedded_settings: Ka
         await feed.check(PATIENCE)
         await feed.probe()
         feed.end()
+
+
+async def test_a_feed_that_breaks_ends_its_streams_and_says_so(embedded_settings: KafkaSettings) -> None:
+    # Given: a feed that will break over the first event
+    topic = embedded_settings.workflow_progress_topic.replace("progress", "broken")
+    await asyncio.to_thread(ensure_store_topics, embedded_settings, StoreSettings(stored_topic=topic))
+
+    def broken(_: object) -> None:
+        raise RuntimeError("broken")
+
+    feed, announcer = LiveFeed(embedded_settings, topic, on_stored=broken), Announcer(embedded_settings, topic)
+    reading = asyncio.create_task(feed.run())
+    await feed.check(PATIENCE)
+    await announcer.start()
+    async with asyncio.timeout(PATIENCE), aclosing(feed.watch(None)) as stream:
+        await anext(stream)
+        # When: it breaks
+        await announcer.announce([stored(1)])
+        # Then: nobody waits in vain, and readiness tells
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+        with pytest.raises(RuntimeError, match="broken"):
+            await reading
+    with pytest.raises(LiveFeedError, match="has ended"):
+        await feed.probe()
+    await announcer.stop()
