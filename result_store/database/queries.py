@@ -15,9 +15,8 @@ from result_store.database.answers import (
     run_summary,
     timeline_entry,
 )
+from result_store.database.asking import Asking
 from result_store.database.cursors import decode_cursor, encode_cursor
-from result_store.database.engine import reading
-from result_store.database.faults import is_lost_connection, mapped
 from result_store.database.statements import (
     NEWEST,
     PLACE,
@@ -68,11 +67,11 @@ class ResultQueries:
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = reading(engine)
+        self._asking = Asking(engine)
 
     async def run(self, correlation_id: UUID, scope: Scope = EVERYBODY) -> RunRecord | None:
         """All that is known of a request, with its timeline in order of time; None where nothing is."""
-        rows, timeline = await self._rows(run_query(correlation_id, scope), timeline_query(correlation_id))
+        rows, timeline = await self._asking.rows(run_query(correlation_id, scope), timeline_query(correlation_id))
         if not rows:
             return None
         return run_record(rows[0], [timeline_entry(row) for row in reversed(timeline)])
@@ -100,7 +99,7 @@ class ResultQueries:
     ) -> BatchStatus | None:
         """How far a batch's requests have come, and a page of them in the order of their ids; None where there are none."""
         after = decode_cursor("batch", (UUID,), cursor)
-        counts, rows = await self._rows(
+        counts, rows = await self._asking.rows(
             count_query([workflow_run_id], scope), batch_query(workflow_run_id, scope, limit, after)
         )
         summaries = batch_summaries(counts)
@@ -148,21 +147,7 @@ class ResultQueries:
         return {RunState(row.state): row.number for row in rows}
 
     async def _one(self, question: Question) -> Sequence[Row[Any]]:
-        return (await self._rows(question))[0]
-
-    async def _rows(self, *questions: Question) -> list[Sequence[Row[Any]]]:
-        with mapped("answer a query"):
-            try:
-                return await self._read(questions)
-            except Exception as error:
-                # The server may have been started anew since the connection was last used; over a new one it may answer.
-                if not is_lost_connection(error):
-                    raise
-            return await self._read(questions)
-
-    async def _read(self, questions: Sequence[Question]) -> list[Sequence[Row[Any]]]:
-        async with self._engine.connect() as connection:
-            return [(await connection.execute(statement, values)).all() for statement, values in questions]
+        return (await self._asking.rows(question))[0]
 
 
 def _page(

@@ -114,7 +114,10 @@ def batches_query(scope: Scope, limit: int, after: tuple[Any, ...] | None) -> Qu
 
 def count_query(workflow_run_ids: Sequence[str], scope: Scope) -> Question:
     """How many runs of each batch are in each state."""
-    return Question(_count_statement(_shape(scope)), {"batches": workflow_run_ids, **_owner(scope)})
+    owner = _owner(scope)
+    if len(workflow_run_ids) == 1:
+        return Question(_count_statement(tuple(owner), one=True), {"batch": workflow_run_ids[0], **owner})
+    return Question(_count_statement(tuple(owner), one=False), {"batches": workflow_run_ids, **owner})
 
 
 def state_query(scope: Scope) -> Question:
@@ -153,8 +156,10 @@ def _batch_statement(owned_by: tuple[str, ...], goes_on: bool) -> Select[Any]:  
 
 
 @cache
-def _count_statement(owned_by: tuple[str, ...]) -> Select[Any]:
+def _count_statement(owned_by: tuple[str, ...], *, one: bool) -> Select[Any]:
     c = runs.c
+    batch = c.workflow_run_id
+    asked = batch == bindparam("batch") if one else batch.in_(bindparam("batches", expanding=True))
     # SQLite would read all rows in the order of the index on the states, to group by them; by an expression it does not.
     state = c.state.concat(literal_column("''"))
     return (
@@ -165,7 +170,7 @@ def _count_statement(owned_by: tuple[str, ...]) -> Select[Any]:
             func.min(c.requested_at).label("requested_at"),
             func.max(c.updated_at).label("updated_at"),
         )
-        .where(c.workflow_run_id.in_(bindparam("batches", expanding=True)), *_owned(owned_by))
+        .where(asked, *_owned(owned_by))
         .group_by(c.workflow_run_id, state)
     )
 
