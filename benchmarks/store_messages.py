@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+from confluent_kafka import Producer
 
 from result_store.facts import TopicRole
 from workflow_events import EventSource, EventType, WorkflowEvent, WorkflowResultEvent
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from workflow_events import KafkaSettings
     from workflow_events.wire import OutgoingMessage
 
-__all__ = ["EVENTS_OF_A_REQUEST", "audit"]
+__all__ = ["EVENTS_OF_A_REQUEST", "audit", "publish"]
 
 EVENTS_OF_A_REQUEST = 6
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,8 +43,8 @@ def _of_one(kafka: KafkaSettings, number: int) -> list[tuple[TopicRole, Outgoing
         event_type=EventType.WORKFLOW_TRIGGERED,
         timestamp=at,
         source=EventSource.AIRFLOW,
-        payload={"data": {"question": "x" * 200, "number": number}},  # type: ignore[arg-type]  # pydantic makes the model
-        metadata={"environment": "prod", "user_id": f"user-{number % 50}"},  # type: ignore[arg-type]
+        payload={"data": {"question": "x" * 200, "number": number}},
+        metadata={"environment": "prod", "user_id": f"user-{number % 50}"},
         deadline=at + timedelta(minutes=5),
         **common,
     )
@@ -58,7 +60,7 @@ def _of_one(kafka: KafkaSettings, number: int) -> list[tuple[TopicRole, Outgoing
             event_type=kind,
             timestamp=at + timedelta(seconds=place),
             source=EventSource.LANGGRAPH,
-            payload={"data": {"correlation_id": str(request.event_id), "worker": "worker-1", **data}},  # type: ignore[arg-type]
+            payload={"data": {"correlation_id": str(request.event_id), "worker": "worker-1", **data}},
             **common,
         )
         for place, (kind, data) in enumerate(told, start=1)
@@ -87,3 +89,16 @@ def _of_one(kafka: KafkaSettings, number: int) -> list[tuple[TopicRole, Outgoing
 def _id(number: int, place: int) -> UUID:
     # As many as there are, spread as UUIDv7s of one stretch of time are: close together.
     return UUID(int=(0x0198_0000_0000 << 80) | (7 << 76) | (2 << 62) | (number << 8) | place)
+
+
+def publish(kafka: KafkaSettings, messages: Iterable[OutgoingMessage]) -> None:
+    """Publish each message to its topic, by librdkafka."""
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "linger.ms": 20})
+    for message in messages:
+        while True:
+            try:
+                producer.produce(message.topic, message.value, message.key, headers=[*message.headers])
+                break
+            except BufferError:
+                producer.poll(0.1)
+    assert producer.flush(300) == 0, "not all messages were stored"

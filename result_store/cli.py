@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from result_store.analytics.cli import app as report_app
 from result_store.cli_keys import keys_app
 from result_store.roles import Role
 from workflow_events.cli_common import errors_in_words
@@ -31,6 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(report_app, name="report")
 app.add_typer(keys_app, name="keys")
 
 
@@ -161,7 +163,7 @@ def _settings_and_log(*, quiet: bool = False) -> tuple[KafkaSettings, StoreSetti
     at_a_terminal = "log_format" not in settings.model_fields_set and sys.stderr.isatty()
     configure_logging("console" if at_a_terminal else settings.log_format, "critical" if quiet else settings.log_level)
     # Their INFO tells what they are made of, step by step; what matters of that, the command says itself.
-    for name in ("alembic", "uvicorn"):
+    for name in ("alembic", "kafka", "uvicorn"):
         logging.getLogger(name).setLevel(max(logging.getLogger().level, logging.WARNING))
     for handler in logging.getLogger().handlers:
         handler.addFilter(CorrelationFilter())

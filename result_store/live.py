@@ -52,6 +52,7 @@ class LiveFeed:
         queue: the most events that wait for one client.
         remembered: events that are kept for clients who come back.
         most_watching: clients at a time.
+        chunk: events of the past that are read at a time.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class LiveFeed:
         queue: int = _QUEUE,
         remembered: int = _REMEMBERED,
         most_watching: int = _MOST_WATCHING,
+        chunk: int = _CHUNK,
     ) -> None:
         self._settings = settings
         self._topic = topic
@@ -71,6 +73,7 @@ class LiveFeed:
         self._on_gap = on_gap
         self._queue = queue
         self._most = most_watching
+        self._chunk = chunk
         self._reader = Reader(Signatures.of(settings), topic, settings.max_read_bytes)
         self._memory = Memory(remembered)
         self._tail = self._new_tail()
@@ -185,7 +188,7 @@ class LiveFeed:
         while not is_last and not watch.ended:
             # By chunks, and nothing is held between them: a slow client costs only its own time.
             async with self._scans:
-                some = await read_some(self._settings, self._topic, self._reader, watch.cursor, stop, _CHUNK)
+                some = await read_some(self._settings, self._topic, self._reader, watch.cursor, stop, self._chunk)
             watch.stand_at(some.start)
             for record in some.records:
                 yield record

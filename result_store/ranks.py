@@ -10,8 +10,9 @@ A rank is text of fixed width in ``[0-9a-f]``: a database compares it as a strin
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from workflow_events.events import ResultStatus
@@ -60,6 +61,7 @@ def progress_rank(event: WorkflowEvent, raw: bytes, *, begun: bool) -> str:
     return f"0{_attempt(event.attempt)}{int(begun)}{_rank(0, 0, event.timestamp, raw)[10:]}"
 
 
+@lru_cache(maxsize=4096)
 def name_rank(weight: int, workflow_id: str, workflow_run_id: str) -> str:
     """The rank of the names that a message gives its run.
 
@@ -79,4 +81,4 @@ def _attempt(attempt: int) -> str:
 
 def _digest(raw: bytes) -> str:
     """Decides between two that are alike in all else, the same way everywhere."""
-    return hashlib.blake2b(raw, digest_size=8).hexdigest()
+    return blake2b(raw, digest_size=8).hexdigest()

@@ -6,10 +6,10 @@ here (:mod:`result_store.database.merging`), so that the database writes each ro
 
 from __future__ import annotations
 
-import hashlib
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchRows", "rows_of"]
 
+_ACCEPTED, _HEARTBEAT = EventType.WORKFLOW_ACCEPTED, EventType.WORKFLOW_HEARTBEAT
 _BY_REQUEST, _BY_RESULT, _BY_WORKER = 3, 2, 1
 _LONGEST_TOLD: Final = 2_000
 """Characters of an error's text in a timeline; the run's row has all of it."""
@@ -171,22 +172,19 @@ class _Batch:
         event, data = fact.event, fact.event.payload.data
         at = utc(event.timestamp)
         node = name(data.get("node"))
-        accepted = event.event_type is EventType.WORKFLOW_ACCEPTED
-        heartbeat = event.event_type is EventType.WORKFLOW_HEARTBEAT
+        accepted = event.event_type is _ACCEPTED
+        heartbeat = event.event_type is _HEARTBEAT
         begun = not accepted and (not heartbeat or node is not None)
         rank = progress_rank(event, fact.raw, begun=begun)
         worker = text(data.get("worker"))
-        row = {
-            **_names(fact.correlation_id, event, _BY_WORKER),
-            "last_heard_at": at,
-            "progress_attempt": attempt_of(event.attempt),
-            "progress_begun": begun,
-            "worker": worker,
-            "node": node,
-            "heartbeat_interval": number(data.get("heartbeat_interval")),
-            "progress_rank": rank,
-            "updated_at": at,
-        }
+        row = _names(fact.correlation_id, event, _BY_WORKER)
+        row["last_heard_at"] = row["updated_at"] = at
+        row["progress_attempt"] = attempt_of(event.attempt)
+        row["progress_begun"] = begun
+        row["worker"] = worker
+        row["node"] = node
+        row["heartbeat_interval"] = number(data.get("heartbeat_interval"))
+        row["progress_rank"] = rank
         if accepted:
             row["accepted_at"] = at
         if begun:
@@ -219,7 +217,7 @@ class _Batch:
 
     def _event(self, correlation_id: UUID, at: datetime, rank: str, kind: str, **columns: Any) -> None:
         """A line of the timeline. The rank has the time and a digest of the message in it, so it tells the event from others."""
-        digest = hashlib.blake2b(f"{kind}\0{rank}".encode(), digest_size=16, key=correlation_id.bytes)
+        digest = blake2b(f"{kind}\0{rank}".encode(), digest_size=16, key=correlation_id.bytes)
         self.rows["run_events"].append(
             {
                 "event_key": UUID(bytes=digest.digest()),
@@ -250,11 +248,12 @@ class _Batch:
 
 
 def _names(correlation_id: UUID, event: WorkflowEvent | WorkflowResultEvent, weight: int) -> Row:
+    workflow_id, workflow_run_id = event.workflow_id, event.workflow_run_id
     return {
         "correlation_id": correlation_id,
-        "workflow_id": text(event.workflow_id),
-        "workflow_run_id": text(event.workflow_run_id),
-        "name_rank": name_rank(weight, event.workflow_id, event.workflow_run_id),
+        "workflow_id": text(workflow_id),
+        "workflow_run_id": text(workflow_run_id),
+        "name_rank": name_rank(weight, workflow_id, workflow_run_id),
     }
 
 

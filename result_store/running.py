@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from result_store import replay as replaying
 from result_store.api.health_app import health_app
 from result_store.api.serving import HttpService
-from result_store.assembly import WIRING, Store, probes
+from result_store.assembly import OPTIONAL, WIRING, Store, probes
 from result_store.roles import Role
 from workflow_events.signals import on_stop_signals
 
@@ -123,7 +123,7 @@ async def _either(stopping: asyncio.Event, processing: asyncio.Task[None] | None
 @asynccontextmanager
 async def _http(store: Store) -> AsyncIterator[None]:
     """The process's ports. A processor alone answers for its health, at the port that is the API's elsewhere."""
-    app = store.app if store.answers else health_app(probes(store))
+    app = store.app if store.answers else health_app(probes(store), OPTIONAL)
     service = HttpService(store.settings, app, store.metrics)
 
     def end_streams() -> None:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from result_store.records import RunState
+from result_store.records import PHASES, Phase, RunState
 
 if TYPE_CHECKING:
     from result_store.analytics.answers import StepSummary
 
 __all__ = [
+    "GOING_ON",
     "StepRow",
     "Totals",
     "elimination_ratio",
@@ -26,6 +27,8 @@ __all__ = [
 
 _Number = TypeVar("_Number", int, float)
 
+GOING_ON: Final = tuple(state for state, phase in PHASES.items() if phase is not Phase.FINISHED)
+"""Where a run stands that has not ended; one may have a result all the same, of an attempt before the one that goes on."""
 _BROKEN: Final = (RunState.FAILURE, RunState.ERROR)
 
 
@@ -94,8 +97,11 @@ class Totals(NamedTuple):
 
 
 def superstep_of(step_key: str, name: str) -> int | None:
-    """The superstep in a step's key, which is ``name#superstep``, or ``name`` where it is not known."""
-    digits = step_key[len(name) + 1 :]
+    """The superstep in a step's key, which is ``name#superstep``, or ``name`` where it is not known.
+
+    A ``#`` of the name's own is doubled there (:mod:`result_store.step_rows`).
+    """
+    digits = step_key[len(name) + name.count("#") + 1 :]
     return int(digits) if digits.isascii() and digits.isdecimal() else None
 
 

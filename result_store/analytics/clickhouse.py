@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from result_store.analytics.clickhouse_connection import ClickHouse
 from result_store.analytics.clickhouse_tables import TABLES, CopiedTable
 from result_store.analytics.sql_times import epoch_microseconds
+from result_store.database.faults import mapped
 from result_store.database.tables import runs
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = ["ClickHouseSink"]
 
 _IDS_AT_ONCE: Final = 500
 _ROWS_AT_ONCE: Final = 20_000
+_READING: Final = "give the rows that ClickHouse gets"
 
 
 class ClickHouseSink:
@@ -87,11 +89,17 @@ class ClickHouseSink:
 
         Raises:
             AnalyticsError: not all of it was written; writing it again does no harm.
+            DatabaseError: the store's database did not give the rows.
         """
         await self.copy(event.correlation_id for event in changed)
 
     async def copy(self, correlation_ids: Iterable[UUID]) -> None:
-        """Copy these runs, whether or not they have changed: what a processor that died after its commit has left out."""
+        """Copy these runs, whether or not they have changed: what a processor that died after its commit has left out.
+
+        Raises:
+            AnalyticsError: as :meth:`write`.
+            DatabaseError: likewise.
+        """
         wanted = sorted(set(correlation_ids))
         for begin in range(0, len(wanted), _IDS_AT_ONCE):
             await self._copy(wanted[begin : begin + _IDS_AT_ONCE])
@@ -100,24 +108,30 @@ class ClickHouseSink:
         """Copy all that is in the store's database; how many runs these were.
 
         For a ClickHouse that is new, or was away. Processors may go on meanwhile.
+
+        Raises:
+            AnalyticsError: as :meth:`write`.
+            DatabaseError: likewise.
         """
         copied, last = 0, None
         while True:
             page = select(runs.c.correlation_id).order_by(runs.c.correlation_id).limit(_IDS_AT_ONCE)
             if last is not None:
                 page = page.where(runs.c.correlation_id > last)
-            async with self._engine.connect() as connection:
-                found = (await connection.execute(page)).scalars().all()
+            with mapped(_READING):
+                async with self._engine.connect() as connection:
+                    found = (await connection.execute(page)).scalars().all()
             if not found:
                 return copied
             await self._copy(found)
             copied, last = copied + len(found), found[-1]
 
     async def _copy(self, correlation_ids: Sequence[UUID]) -> None:
-        async with self._engine.connect() as connection:
-            version = await self._now(connection)
-            for table in TABLES:
-                await self._copy_table(connection, table, correlation_ids, version)
+        with mapped(_READING):
+            async with self._engine.connect() as connection:
+                version = await self._now(connection)
+                for table in TABLES:
+                    await self._copy_table(connection, table, correlation_ids, version)
 
     async def _copy_table(
         self, connection: AsyncConnection, table: CopiedTable, correlation_ids: Sequence[UUID], version: int

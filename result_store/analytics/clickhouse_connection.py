@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
-from urllib.parse import urlsplit
 
 from result_store.errors import AnalyticsError
 from result_store.settings import variable
@@ -99,11 +98,11 @@ class ClickHouse:
             self._client = await self._run("to connect", lambda: _connect(self._url.get_secret_value()))
 
     async def close(self) -> None:
-        """Let go of it, once what is under way has ended."""
+        """Let go of it. What is under way ends by itself."""
         client, self._client = self._client, None
         if client is not None:
             await asyncio.get_running_loop().run_in_executor(self._threads, client.close)
-        self._threads.shutdown(wait=client is not None)
+        self._threads.shutdown(wait=False)
 
     async def ping(self) -> None:
         """See whether it answers.
@@ -203,6 +202,5 @@ _HTTP: Final = {
 
 
 def _without_secrets(url: str) -> str:
-    """The address in a URL, without user, password and options."""
-    parts = urlsplit(url)
-    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+    """The address in a URL, without user, password and options; also of one whose password is not quoted as it should be."""
+    return url.partition("://")[2].rpartition("@")[2].partition("?")[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from result_store.analytics.arithmetic import StepRow
+from result_store.analytics.arithmetic import GOING_ON, StepRow
 from result_store.analytics.assembling import COUNTS
 from result_store.analytics.clickhouse_tables import RUNS, STEPS
 from result_store.ranks import microseconds
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from result_store.analytics.clickhouse_tables import CopiedTable
 
 __all__ = [
-    "LONGEST_RUN",
     "Statement",
     "latencies_over_time",
     "latest_runs",
@@ -31,13 +30,9 @@ __all__ = [
     "summed_steps",
 ]
 
-LONGEST_RUN: Final = timedelta(days=62)
-"""A run is looked for among those that were asked for so long before the window, and not before that."""
-
 _SLACK: Final = timedelta(days=31)
-"""How far the clocks of those who publish may differ, and how far the first time known of a foreign id may move."""
+"""How far the time by which a row is sorted into its month may move from one version to the next."""
 
-_ENDED_OR_HEARD: Final = "coalesce(finished_at, updated_at)"
 _TOOK: Final = "coalesce(duration_ms, node_duration_ms)"
 
 
@@ -59,7 +54,7 @@ SELECT workflow_id, name, runs, failures, {named}, {_durations("took")}
 FROM (
   SELECT workflow_id, name, uniqExact(correlation_id) AS runs, uniqExactIf(correlation_id, failed) AS failures,
     {sums}, {_sorted(_TOOK, "took")}
-  FROM ({_last_versions(STEPS, needed, _asked_within(_SLACK, _SLACK))})
+  FROM ({_last_versions(STEPS, needed, _STEPS_AROUND)})
   WHERE {_within("at")} AND {_OF_WORKFLOW}
   GROUP BY workflow_id, name
 )""",
@@ -69,13 +64,12 @@ FROM (
 
 def latest_runs(since: datetime, until: datetime, workflow_id: str | None, limit: int) -> Statement:
     """The runs that ended last, or of which was heard last."""
-    shown = ["workflow_id", "workflow_run_id", "state", "duration_ms", "total_tokens", "cost"]
-    needed = [*shown, "finished_at", "updated_at"]
+    needed = ["workflow_id", "workflow_run_id", "state", "ended_or_heard", "duration_ms", "total_tokens", "cost"]
     return Statement(
         f"""
-SELECT correlation_id, {", ".join(shown)}, {_ENDED_OR_HEARD} AS ended_or_heard
-FROM ({_last_versions(RUNS, needed, _asked_within(LONGEST_RUN, _SLACK))})
-WHERE {_within(_ENDED_OR_HEARD)} AND {_OF_WORKFLOW}
+SELECT correlation_id, {", ".join(needed)}
+FROM ({_last_versions(RUNS, needed, _RUNS_AROUND)})
+WHERE {_within("ended_or_heard")} AND {_OF_WORKFLOW}
 ORDER BY ended_or_heard DESC, toString(correlation_id) DESC
 LIMIT {{limit:UInt64}}""",
         {**_window(since, until, workflow_id), "limit": limit},
@@ -97,12 +91,12 @@ def states_over_time(
     since: datetime, until: datetime, workflow_id: str | None, first: datetime, bucket: timedelta
 ) -> Statement:
     """How many runs are in which state, for each stretch of time that has any."""
-    needed = ["workflow_id", "state", "finished_at", "updated_at"]
+    needed = ["workflow_id", "state", "ended_or_heard"]
     return Statement(
         f"""
-SELECT {_number(_ENDED_OR_HEARD)} AS number, state, count() AS runs
-FROM ({_last_versions(RUNS, needed, _asked_within(LONGEST_RUN, _SLACK))})
-WHERE {_within(_ENDED_OR_HEARD)} AND {_OF_WORKFLOW}
+SELECT {_number("ended_or_heard")} AS number, state, count() AS runs
+FROM ({_last_versions(RUNS, needed, _RUNS_AROUND)})
+WHERE {_within("ended_or_heard")} AND {_OF_WORKFLOW}
 GROUP BY number, state""",
         {**_window(since, until, workflow_id), **_buckets(first, bucket)},
     )
@@ -112,7 +106,7 @@ def latencies_over_time(
     since: datetime, until: datetime, workflow_id: str | None, first: datetime, bucket: timedelta
 ) -> Statement:
     """How long runs took, for each stretch of time in which any ended."""
-    needed = ["workflow_id", "requested_at", "finished_at", "duration_ms"]
+    needed = ["workflow_id", "state", "ended_or_heard", "requested_at", "finished_at", "duration_ms"]
     turnaround = "(toUnixTimestamp64Micro(finished_at) - toUnixTimestamp64Micro(requested_at)) / 1000"
     return Statement(
         f"""
@@ -120,14 +114,30 @@ SELECT number, runs, {_durations("duration")}, {_durations("turnaround")}
 FROM (
   SELECT {_number("finished_at")} AS number, count() AS runs,
     {_sorted("duration_ms", "duration")}, {_sorted(turnaround, "turnaround")}
-  FROM ({_last_versions(RUNS, needed, _asked_within(LONGEST_RUN, _SLACK))})
-  WHERE {_within("finished_at")} AND {_OF_WORKFLOW}
+  FROM ({_last_versions(RUNS, needed, _RUNS_AROUND)})
+  WHERE {_within("ended_or_heard")} AND {_ENDED} AND {_OF_WORKFLOW}
   GROUP BY number
 )""",
         {**_window(since, until, workflow_id), **_buckets(first, bucket)},
     )
 
 
+def _time(microseconds_since_1970: str) -> str:
+    return f"fromUnixTimestamp64Micro({microseconds_since_1970}, 'UTC')"
+
+
+def _within(time: str) -> str:
+    return f"{time} >= {_time('{since:Int64}')} AND {time} < {_time('{until:Int64}')}"
+
+
+# What follows says which months are read. A version that is out of date may lie in another one than the last; so there is slack.
+_DAYS: Final = f"INTERVAL {_SLACK.days} DAY"
+_STEPS_AROUND: Final = f"at >= {_time('{since:Int64}')} - {_DAYS} AND at < {_time('{until:Int64}')} + {_DAYS}"
+_RUNS_AROUND: Final = (
+    f"at >= (SELECT min(at) FROM {RUNS.name} WHERE {_within('ended_or_heard')}) - {_DAYS} "
+    f"AND at <= (SELECT max(at) FROM {RUNS.name} WHERE {_within('ended_or_heard')}) + {_DAYS}"
+)
+_ENDED: Final = f"state NOT IN {tuple(map(str, GOING_ON))}"
 _OF_WORKFLOW: Final = "({any_workflow:Bool} OR workflow_id = {workflow_id:String})"
 
 
@@ -152,21 +162,6 @@ def _last_versions(table: CopiedTable, columns: Collection[str], where: str) -> 
     taken = ", ".join(f"last_version.{place} AS {name}" for place, name in enumerate(names, 1))
     key = ", ".join(table.key)
     return f"SELECT {key}, {taken} FROM (SELECT {key}, {last} FROM {table.name} WHERE {where} GROUP BY {key})"
-
-
-def _asked_within(before: timedelta, after: timedelta) -> str:
-    """Which months are read."""
-    earliest = f"{{since:Int64}} - {before // timedelta(microseconds=1)}"
-    latest = f"{{until:Int64}} + {after // timedelta(microseconds=1)}"
-    return f"at >= {_time(earliest)} AND at < {_time(latest)}"
-
-
-def _within(time: str) -> str:
-    return f"{time} >= {_time('{since:Int64}')} AND {time} < {_time('{until:Int64}')}"
-
-
-def _time(microseconds_since_1970: str) -> str:
-    return f"fromUnixTimestamp64Micro({microseconds_since_1970}, 'UTC')"
 
 
 def _number(time: str) -> str:

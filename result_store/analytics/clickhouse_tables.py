@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import BigInteger, Boolean, Double, Integer, String, Uuid
 
-from result_store.analytics.arithmetic import superstep_of
+from result_store.analytics.arithmetic import GOING_ON, superstep_of
 from result_store.database import tables
 from result_store.database.tables import UtcDateTime
 from workflow_events.identifiers import timestamp_of
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["DECISION_EVENTS", "RUNS", "STEPS", "TABLES", "CopiedTable"]
 
 _VERSION: Final = "version"
+_TIME: Final = "DateTime64(6, 'UTC')"
 _EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2299, 12, 31, tzinfo=UTC)
 """What ClickHouse's DateTime64 holds."""
 
@@ -34,7 +35,7 @@ _TYPES: Final[tuple[tuple[type[TypeEngine[Any]], str], ...]] = (
     (Double, "Float64"),
     (BigInteger, "Int64"),
     (Integer, "Int64"),
-    (UtcDateTime, "DateTime64(6, 'UTC')"),
+    (UtcDateTime, _TIME),
     (String, "String"),
 )
 
@@ -58,6 +59,7 @@ class CopiedTable:
         copied: those of them that it has itself.
         worked_out: columns that it has besides, their types, and how they are worked out of a row.
         key: what makes a row that row.
+        sought_by: columns of which ClickHouse keeps the least and the greatest value of each few thousand rows.
     """
 
     source: Table
@@ -65,6 +67,7 @@ class CopiedTable:
     copied: Sequence[Column[Any]]
     worked_out: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]]
     key: Sequence[str]
+    sought_by: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -89,7 +92,7 @@ class CopiedTable:
         ]
 
     def statements(self) -> Iterable[str]:
-        """What makes the table where it is absent, and adds the columns that an older version of the store did not know."""
+        """What makes the table where it is absent, and adds what an older version of the store did not know."""
         types = {column.name: _type_of(column) for column in self.copied}
         types |= {name: of for name, (of, _) in self.worked_out.items()}
         types[_VERSION] = "UInt64"
@@ -98,8 +101,11 @@ class CopiedTable:
             f"CREATE TABLE IF NOT EXISTS `{self.name}` ({columns}) ENGINE = ReplacingMergeTree(`{_VERSION}`) "
             f"PARTITION BY toYYYYMM(`at`) ORDER BY ({', '.join(f'`{name}`' for name in self.key)})"
         )
-        added = ", ".join(f"ADD COLUMN IF NOT EXISTS `{name}` {of}" for name, of in types.items())
-        yield f"ALTER TABLE `{self.name}` {added}"
+        added = [f"ADD COLUMN IF NOT EXISTS `{name}` {of}" for name, of in types.items()]
+        added += [
+            f"ADD INDEX IF NOT EXISTS `{name}_range` `{name}` TYPE minmax GRANULARITY 1" for name in self.sought_by
+        ]
+        yield f"ALTER TABLE `{self.name}` {', '.join(added)}"
 
 
 def _type_of(column: Column[Any]) -> str:
@@ -119,7 +125,7 @@ def _all_but_ranks(table: Table) -> list[Column[Any]]:
 def _asked_at(run: Mapping[str, Any]) -> datetime:
     """When a run was asked for, the same in every version of its row where its id tells it, as ids of this SDK do.
 
-    Of a foreign id it is the first time known, which may move to an earlier one; what asks for rows leaves room for that.
+    Of a foreign id it is the first time known, which may move to an earlier one; who asks for rows leaves room for that.
     """
     told = timestamp_of(run["correlation_id"])
     known = (run[name] for name in ("requested_at", "accepted_at", "begun_at", "finished_at", "updated_at"))
@@ -129,12 +135,23 @@ def _asked_at(run: Mapping[str, Any]) -> datetime:
 _RUN_COLUMNS: Final = [tables.runs.c[name] for name in _OF_RUN]
 _DECISION_COLUMNS: Final = _all_but_ranks(tables.decision_events)
 
+
+def _ended_or_heard(run: Mapping[str, Any]) -> datetime:
+    """When a run ended; of one that goes on, when it was heard of last."""
+    found: datetime = run["updated_at"] if run["state"] in GOING_ON else run["finished_at"]
+    return found
+
+
 RUNS: Final = CopiedTable(
     tables.runs,
     _RUN_COLUMNS,
     _RUN_COLUMNS,
-    {"at": ("DateTime64(6, 'UTC')", _asked_at)},
+    {
+        "at": (_TIME, _asked_at),
+        "ended_or_heard": (_TIME, _ended_or_heard),
+    },
     key=("correlation_id",),
+    sought_by=("ended_or_heard",),
 )
 STEPS: Final = CopiedTable(
     tables.steps,

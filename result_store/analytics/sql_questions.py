@@ -8,6 +8,8 @@ from sqlalchemy import Select
 
 from result_store.analytics import sql_statements
 from result_store.analytics.asking import AskedQuestions
+from result_store.database.engine import reading
+from result_store.database.faults import mapped
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -24,8 +26,9 @@ class SqlQuestions(AskedQuestions[Select[Any]]):
 
     def __init__(self, engine: AsyncEngine) -> None:
         super().__init__(sql_statements)
-        self._engine = engine
+        self._engine = reading(engine)
 
     async def _rows(self, statement: Select[Any]) -> list[dict[str, Any]]:
-        async with self._engine.connect() as connection:
-            return [dict(row) for row in (await connection.execute(statement)).mappings()]
+        with mapped("answer for the analytics"):
+            async with self._engine.connect() as connection:
+                return [dict(row) for row in (await connection.execute(statement)).mappings()]

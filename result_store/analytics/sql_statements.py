@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Double, Integer, Select, and_, case, cast, func, literal, or_, select
 
-from result_store.analytics.arithmetic import StepRow, nearest_rank
+from result_store.analytics.arithmetic import GOING_ON, StepRow, nearest_rank
 from result_store.analytics.assembling import COUNTS
 from result_store.analytics.sql_times import epoch_microseconds
 from result_store.database.tables import runs, steps
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["latencies_over_time", "latest_runs", "states_over_time", "steps_of", "summed_steps"]
 
-_ENDED_OR_HEARD = func.coalesce(runs.c.finished_at, runs.c.updated_at)
+_GOES_ON = runs.c.state.in_(GOING_ON)
+_ENDED_OR_HEARD = case((_GOES_ON, runs.c.updated_at), else_=runs.c.finished_at)
 _TOOK = func.coalesce(steps.c.duration_ms, steps.c.node_duration_ms)
 """What the graph measured itself counts, then what its worker measured around the node."""
 
@@ -97,11 +98,7 @@ def latencies_over_time(
             runs.c.duration_ms.label("duration"),
             turnaround.label("turnaround"),
         )
-        .where(
-            runs.c.finished_at >= since,
-            runs.c.finished_at < until,
-            *_of_workflow(runs.c.workflow_id, workflow_id),
-        )
+        .where(_ended_within(since, until), *_of_workflow(runs.c.workflow_id, workflow_id))
         .subquery()
     )
     found = select(
@@ -124,9 +121,13 @@ def _of_workflow(column: ColumnElement[str], workflow_id: str | None) -> tuple[C
 def _ended_or_heard_within(since: datetime, until: datetime) -> ColumnElement[bool]:
     """In two parts, so that each has its index."""
     return or_(
-        and_(runs.c.finished_at >= since, runs.c.finished_at < until),
-        and_(runs.c.finished_at.is_(None), runs.c.updated_at >= since, runs.c.updated_at < until),
+        _ended_within(since, until),
+        and_(_GOES_ON, runs.c.updated_at >= since, runs.c.updated_at < until),
     )
+
+
+def _ended_within(since: datetime, until: datetime) -> ColumnElement[bool]:
+    return and_(~_GOES_ON, runs.c.finished_at >= since, runs.c.finished_at < until)
 
 
 def _epoch(time: ColumnElement[datetime]) -> ColumnElement[int]:

@@ -11,6 +11,7 @@ MOST_BUCKETS: Final = 5_000
 """More than that are no chart, and a slip of the caller's."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST, _LATEST = datetime(1950, 1, 1, tzinfo=UTC), datetime(2250, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
 _WIDTHS: Final = (
     *(timedelta(seconds=seconds) for seconds in (1, 5, 15, 30)),
@@ -24,12 +25,17 @@ def check_window(since: datetime, until: datetime) -> None:
     """See that there is a window.
 
     Raises:
-        ValueError: it has no time zone, or ends before it begins.
+        ValueError: it has no time zone, ends before it begins, or lies where no database holds times.
     """
     if since.tzinfo is None or until.tzinfo is None:
         raise ValueError("a window's times need a time zone: give them a tzinfo")
     if until <= since:
         raise ValueError(f"the window from {since.isoformat()} to {until.isoformat()} is empty: it must end later")
+    if since < _EARLIEST or until > _LATEST:
+        raise ValueError(
+            f"the window from {since.isoformat()} to {until.isoformat()} is too wide: it must lie between {_EARLIEST:%Y} and "
+            f"{_LATEST:%Y}"
+        )
 
 
 def bucket_starts(since: datetime, until: datetime, bucket: timedelta) -> list[datetime]:

@@ -62,7 +62,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     keys = ApiKeys(engine)
     app.state.parts = parts
     app.state.gate = Gate(settings, keys, Sessions(engine, keys, settings.session_lifetime), rate)
-    app.state.readiness = health.ReadinessCheck(parts.probes)
+    app.state.readiness = health.ReadinessCheck(parts.probes, optional=parts.optional)
     for router in (health.router, results.router, batches.router, listings.router, events.router):
         app.include_router(router)
     app.include_router(page.router(parts), include_in_schema=False)

@@ -14,6 +14,7 @@ from workflow_events.errors import WorkflowEventsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from result_store.api.parts import Probe
 
@@ -47,7 +48,7 @@ class DependencyState(BaseModel):
 
 
 class Readiness(BaseModel):
-    """How all dependencies are; ``failed`` where one is."""
+    """How all dependencies are; ``failed`` where one is that the store cannot do without."""
 
     status: Literal["ok", "failed"]
     dependencies: dict[str, DependencyState]
@@ -58,11 +59,19 @@ class ReadinessCheck:
 
     Args:
         probes: by the names of the dependencies.
+        optional: those whose failure is told and does no harm, such as the cache's.
         clock: monotonic seconds.
     """
 
-    def __init__(self, probes: Mapping[str, Probe], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        probes: Mapping[str, Probe],
+        *,
+        optional: AbstractSet[str] = frozenset(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._probes = probes
+        self._optional = optional
         self._clock = clock
         self._asking = asyncio.Lock()
         self._last: tuple[float, Readiness] | None = None
@@ -72,10 +81,9 @@ class ReadinessCheck:
         async with self._asking:
             if self._last is None or self._clock() - self._last[0] >= _FRESH:
                 states = await asyncio.gather(*(_state(probe) for probe in self._probes.values()))
-                failed = any(state.status == "failed" for state in states)
-                readiness = Readiness(
-                    status="failed" if failed else "ok", dependencies=dict(zip(self._probes, states, strict=True))
-                )
+                found = dict(zip(self._probes, states, strict=True))
+                failed = any(state.status == "failed" for name, state in found.items() if name not in self._optional)
+                readiness = Readiness(status="failed" if failed else "ok", dependencies=found)
                 self._last = (self._clock(), readiness)
             return self._last[1]
 

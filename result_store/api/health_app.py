@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["health_app"]
 
 
-def health_app(probes: Mapping[str, Probe]) -> FastAPI:
+def health_app(probes: Mapping[str, Probe], optional: frozenset[str]) -> FastAPI:
     """``/healthz`` and ``/readyz``.
 
     Args:
         probes: what ``/readyz`` asks, by the names of the dependencies.
+        optional: those of them that the process can do without.
     """
     app = FastAPI(title="Result store, processor", docs_url=None, redoc_url=None)
-    app.state.readiness = health.ReadinessCheck(probes)
+    app.state.readiness = health.ReadinessCheck(probes, optional=optional)
     app.include_router(health.router)
     return app

@@ -30,6 +30,7 @@ class ApiParts:
         feed: what live views are told; None: there are none.
         analytics: answers the questions behind the charts; None: there are none.
         probes: what ``/readyz`` asks, by the names of the dependencies.
+        optional: those of them that the store can do without, as it can without the cache.
     """
 
     settings: StoreSettings
@@ -40,3 +41,4 @@ class ApiParts:
     feed: LiveFeed | None = None
     analytics: Questions | None = None
     probes: Mapping[str, Probe] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()

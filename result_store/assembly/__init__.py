@@ -7,11 +7,11 @@ from typing import Final
 from result_store.assembly.data_parts import DATA_PARTS
 from result_store.assembly.kafka_parts import KAFKA_PARTS
 from result_store.assembly.serving_parts import SERVING_PARTS
-from result_store.assembly.store import Store, probes
+from result_store.assembly.store import OPTIONAL, Store, probes
 from result_store.roles import Role
 from result_store.wiring import Wiring
 
-__all__ = ["WIRING", "Store", "probes"]
+__all__ = ["OPTIONAL", "WIRING", "Store", "probes"]
 
 WIRING: Final = Wiring[Store](
     (*KAFKA_PARTS, *DATA_PARTS, *SERVING_PARTS),

@@ -11,7 +11,7 @@ from typing import Any, Final
 from result_store.api.app import create_app
 from result_store.api.keys import ApiKeys
 from result_store.api.parts import ApiParts
-from result_store.assembly.store import Store, probes
+from result_store.assembly.store import OPTIONAL, Store, probes
 from result_store.cache import LocalCache, owners_of
 from result_store.live import LiveFeed
 from result_store.processor import Processor
@@ -94,6 +94,7 @@ async def _api(store: Store) -> AsyncIterator[None]:
             feed=store.feed,
             analytics=store.questions,
             probes=probes(store),
+            optional=OPTIONAL,
         )
     )
     yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from result_store.metrics import StoreMetrics
 from result_store.redis_cache import RedisCache
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from result_store.settings import StoreSettings
     from workflow_events.settings import KafkaSettings
 
-__all__ = ["Store", "probes"]
+__all__ = ["OPTIONAL", "Store", "probes"]
+
+OPTIONAL: Final = frozenset({"cache"})
+"""What a process that runs can do without."""
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from result_store.database import migrations
-from result_store.database.engine import make_engine
+from result_store.database.engine import check_place, make_engine
 from result_store.database.faults import mapped
 from result_store.database.queries import ResultQueries
 from result_store.database.writing import writing
@@ -79,6 +79,7 @@ class ResultDatabase:
             SchemaVersionError: it has other tables.
             DatabaseError: it cannot be reached.
         """
+        check_place(self._settings)
         if migrate:
             await asyncio.to_thread(migrations.upgrade, self._settings)
             return
@@ -164,13 +165,12 @@ async def _write(writer: Writer, rows: BatchRows, keep: Keep | None) -> list[Seq
 
 def _stored_event(row: Sequence[Any]) -> StoredEvent:
     correlation_id, workflow_id, workflow_run_id, state, user_id, tenant_id, updated_at = row
-    state = RunState(state)
-    return StoredEvent.model_construct(
+    return StoredEvent(
         correlation_id=correlation_id,
         workflow_id=workflow_id,
         workflow_run_id=workflow_run_id,
         state=state,
-        phase=PHASES[state],
+        phase=PHASES[RunState(state)],
         user_id=user_id,
         tenant_id=tenant_id,
         updated_at=updated_at,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import event, make_url
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from result_store.settings import StoreSettings
 
-__all__ = ["IMMEDIATE", "make_engine", "reading"]
+__all__ = ["IMMEDIATE", "check_place", "make_engine", "reading"]
 
 IMMEDIATE: Final = "sqlite_begin_immediate"
 """Execution option: the transaction takes SQLite's write lock when it begins, and waits for it then."""
@@ -64,6 +66,23 @@ def make_engine(settings: StoreSettings) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def check_place(settings: StoreSettings) -> None:
+    """Look whether SQLite's file is where it can be written.
+
+    Raises:
+        DatabaseError: it is not; the message names it.
+    """
+    if settings.is_postgresql:
+        return
+    path = Path(make_url(settings.async_database_url).database or "")
+    place = path if path.exists() else path.parent
+    if not place.exists() or path.is_dir() or not os.access(place, os.W_OK):
+        raise DatabaseError(
+            f"The database cannot be opened: there is no file {path} that this user may write, nor can one be made. Make its "
+            f"folder, or set {variable('database_url')} to another place."
+        )
 
 
 def reading(engine: AsyncEngine) -> AsyncEngine:

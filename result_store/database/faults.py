@@ -58,8 +58,8 @@ def mapped(doing: str) -> Iterator[None]:
         problem = _poison(type(error).__name__, doing)
     else:
         return
-    # Raised outside the handler: what the driver says may hold values of rows, and must not stand in a traceback.
-    raise problem
+    # What the driver says may hold values of rows, and must not stand in a traceback.
+    raise problem from None
 
 
 def as_error(error: BaseException, doing: str) -> ResultStoreError:  # noqa: PLR0911 - one for each kind

@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import text
 
-from result_store.database.engine import IMMEDIATE, make_engine
+from result_store.database.engine import IMMEDIATE, check_place, make_engine
 from result_store.database.faults import mapped
 from result_store.errors import SchemaVersionError
 
@@ -113,6 +113,8 @@ def _migrate(settings: StoreSettings, doing: str, step: Callable[[Config], None]
 
 
 def _run(settings: StoreSettings, doing: str, step: Callable[[Connection], _T]) -> _T:
+    check_place(settings)
+
     async def run() -> _T:
         engine = make_engine(settings)
         try:

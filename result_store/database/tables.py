@@ -103,18 +103,15 @@ metadata = MetaData(
     }
 )
 
-STATE: Final = """
-CASE
-  WHEN status = 'success' THEN 'success'
-  WHEN status IS NOT NULL
-    AND (result_attempt IS NULL OR (
-      result_attempt >= coalesce(attempt, 1) AND result_attempt >= coalesce(progress_attempt, 1)))
-    THEN status
-  WHEN progress_attempt IS NOT NULL AND progress_attempt >= coalesce(attempt, 1)
-    THEN CASE WHEN progress_begun THEN 'running' ELSE 'accepted' END
-  ELSE 'pending'
-END
-"""
+# On one line, so that SQLite's catalogue gives it back whole.
+STATE: Final = (
+    "CASE WHEN status = 'success' THEN 'success' "
+    "WHEN status IS NOT NULL AND (result_attempt IS NULL OR ("
+    "result_attempt >= coalesce(attempt, 1) AND result_attempt >= coalesce(progress_attempt, 1))) THEN status "
+    "WHEN progress_attempt IS NOT NULL AND progress_attempt >= coalesce(attempt, 1) "
+    "THEN CASE WHEN progress_begun THEN 'running' ELSE 'accepted' END "
+    "ELSE 'pending' END"
+)
 """Where a request stands: a result's status once the last attempt known has one, else how far that attempt has come."""
 
 runs = Table(

@@ -7,6 +7,7 @@ stand beside it as text, so that they are as readable on a phone as anywhere.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -39,6 +40,13 @@ __all__ = [
 _PLOT: Final = 1000.0
 _GAP: Final = 0.18
 """The share of its slot that a column leaves free."""
+
+
+_NO_FRACTION: Final = re.compile(r"\.0+ ")
+_SMALL: Final = (4, 8, 12, 16)
+"""Where the axis of a small count ends."""
+_LEAST: Final = 1e-6
+"""What is below it is drawn as nothing."""
 
 
 class Window(NamedTuple):
@@ -254,22 +262,22 @@ def comparison(rows: Sequence[tuple[str, float, str, str]]) -> list[Compared]:
 
 
 def nice_ceiling(value: float, *, whole: bool = True) -> float:
-    """The least number at or above ``value`` that is 1, 2, 4, 5 or 8 times a power of ten, so that its quarters read well.
+    """The least number at or above ``value`` whose quarters read well.
 
     Args:
-        whole: for counts: at least 4, so that its quarters are whole.
+        whole: for counts: its quarters are whole.
     """
-    if whole and value <= 4:
-        return 4.0
-    if value <= 0 or not math.isfinite(value):
+    if whole and value <= _SMALL[-1]:
+        return next(float(step) for step in _SMALL if step >= value)
+    if value < _LEAST or not math.isfinite(value):
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    steps = (1, 2, 4, 8, 10) if whole and power < 10 else (1, 2, 4, 5, 8, 10)
-    return next((step * power for step in steps if step * power >= value * (1 - 1e-9)), 10 * power)
+    steps = (2, 4, 6, 8, 10) if whole else (1, 2, 4, 5, 8, 10)
+    return next((step * power for step in steps if step * power >= value * (1 - 1e-9)), 20 * power)
 
 
 def _ticks(top: float, says: Callable[[float], str]) -> list[str]:
-    return [says(top * part / 4).replace(".00 ", " ") for part in (4, 3, 2, 1)] + ["0"]
+    return [_NO_FRACTION.sub(" ", says(top * part / 4)) for part in (4, 3, 2, 1)] + ["0"]
 
 
 def _times(window: Window, now: datetime) -> list[str]:

@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 
     from result_store.records import RunRecord, TimelineEntry
 
-__all__ = ["MOST_LANES", "Lane", "Row", "Timeline", "timeline"]
+__all__ = ["MOST_LANES", "MOST_LISTED", "MOST_ROWS", "Bar", "Lane", "Row", "Timeline", "timeline"]
 
 MOST_LANES: Final = 40
+MOST_ROWS: Final = 60
+"""Rows that are shown at once; of a longer timeline the milestones are, and all of it is folded up."""
+MOST_LISTED: Final = 1000
+"""Rows that are in a page at all."""
+_MOST_BARS: Final = 200
 _LEAST_WIDTH: Final = 4.0
 """Thousandths: what took next to no time is still seen."""
 
@@ -32,18 +37,30 @@ _TITLES: Final = {
 }
 
 
-class Lane(NamedTuple):
+class Bar(NamedTuple):
     """A span of time in the picture. ``start`` and ``width`` are thousandths of the whole.
 
     Attributes:
         tone: ``wait``, ``node``, ``failed`` or ``open``: the node has begun and not been heard to end.
     """
 
-    label: str
     start: float
     width: float
-    took: str
     tone: str
+
+
+class Lane(NamedTuple):
+    """A wait, or all that was done by one node: a node of a loop has several bars, a node that is fanned out has one for all.
+
+    Attributes:
+        times: how often the node began.
+        took: for how long at least one of them was at work.
+    """
+
+    label: str
+    bars: Sequence[Bar]
+    times: int
+    took: str
 
 
 class Row(NamedTuple):
@@ -74,6 +91,11 @@ class Timeline:
     total: str
     hidden: int
 
+    @property
+    def milestones(self) -> Sequence[Row]:
+        """The rows that tell of no node, as far as there is room."""
+        return [row for row in self.rows if row.tone != "node"][:MOST_ROWS]
+
 
 class _Span(NamedTuple):
     label: str
@@ -95,12 +117,15 @@ def timeline(run: RunRecord, now: datetime) -> Timeline:
         return Timeline((), (), duration(None), 0)
     begin, last = min(times), max(times)
     end = last if run.phase is Phase.FINISHED else max(last, now)
-    spans = _waits(run, begin, end) + _nodes(run, entries, end)
+    lanes: dict[str, list[_Span]] = {}
+    for span in _nodes(run, entries, end):
+        lanes.setdefault(span.label, []).append(span)
+    drawn = [[span] for span in _waits(run, begin, end)] + list(lanes.values())
     return Timeline(
-        [_lane(span, begin, end) for span in spans[:MOST_LANES]],
+        [_lane(spans, begin, end) for spans in drawn[:MOST_LANES]],
         [_row(entry, begin, run) for entry in entries],
         duration(_milliseconds(begin, end)),
-        max(0, len(spans) - MOST_LANES),
+        max(0, len(drawn) - MOST_LANES),
     )
 
 
@@ -142,12 +167,30 @@ def _label(entry: TimelineEntry) -> str:
     return entry.node or "unnamed"
 
 
-def _lane(span: _Span, begin: datetime, end: datetime) -> Lane:
+def _lane(spans: Sequence[_Span], begin: datetime, end: datetime) -> Lane:
+    """One lane for spans that share a label."""
+    busy = sum(_milliseconds(one.begin, one.end) for one in _joined(spans, tones=False))
+    bars = [_bar(one, begin, end) for one in _joined(spans)]
+    return Lane(spans[0].label, bars[:_MOST_BARS], len(spans), duration(busy))
+
+
+def _joined(spans: Sequence[_Span], *, tones: bool = True) -> list[_Span]:
+    """Those that overlap or touch as one; by default only where they are of one tone."""
+    found: list[_Span] = []
+    for span in sorted(spans, key=lambda one: (one.tone if tones else "", one.begin)):
+        last = found[-1] if found else None
+        if last is not None and span.begin <= last.end and (span.tone == last.tone or not tones):
+            found[-1] = last._replace(end=max(last.end, span.end))
+        else:
+            found.append(span)
+    return found
+
+
+def _bar(span: _Span, begin: datetime, end: datetime) -> Bar:
     whole = max(_milliseconds(begin, end), 0.001)
-    took = _milliseconds(span.begin, span.end)
-    width = min(1000.0, max(_LEAST_WIDTH, 1000 * took / whole))
+    width = min(1000.0, max(_LEAST_WIDTH, 1000 * _milliseconds(span.begin, span.end) / whole))
     start = min(max(0.0, 1000 * _milliseconds(begin, span.begin) / whole), 1000.0 - width)
-    return Lane(span.label, round(start, 2), round(width, 2), duration(took), span.tone)
+    return Bar(round(start, 2), round(width, 2), span.tone)
 
 
 def _row(entry: TimelineEntry, begin: datetime, run: RunRecord) -> Row:

@@ -43,7 +43,7 @@ def with_path(environment: dict[str, str]) -> dict[str, str]:
 def call(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
     """Calls the command in this process, for those that end by themselves; a process of their own costs seconds each."""
     root = logging.getLogger()
-    levels = {name: logging.getLogger(name).level for name in ("", "alembic", "uvicorn", "aiokafka")}
+    levels = {name: logging.getLogger(name).level for name in ("", "alembic", "uvicorn", "kafka", "aiokafka")}
     handlers = root.handlers[:]
 
     def calling(*arguments: str, **settings: Any) -> Result:
@@ -113,6 +113,10 @@ async def publish(backend: Backend) -> WorkflowEvent:
     return request
 
 
+def ok(answer: httpx.Response) -> httpx.Response | None:
+    return answer if answer.status_code == 200 else None
+
+
 def stop(process: ServerProcess) -> int:
     """Ask it to end; its exit code."""
     process._process.send_signal(signal.SIGTERM)  # type: ignore[union-attr]  # it runs
@@ -176,10 +180,16 @@ def test_the_two_halves_run_apart_and_a_replay_fills_a_new_database(
         wait_until(lambda: httpx.get(f"{health}/readyz").status_code == 200, PATIENCE, what=processor.log_tail)
         assert httpx.get(f"{health}/internal/v1/results/1").status_code == 404
         request = asyncio.run(publish(backend))
-        # And the API alone, beside it
-        with running(backend, "--only", "api", folder=tmp_path) as api:
-            url = f"{told(api, 'API and page')}/internal/v1/results/{request.event_id}"
-            wait_until(lambda: httpx.get(url).status_code == 200, PATIENCE, what=api.log_tail)
+        # And the API alone, beside it, whose Redis is not there
+        away = {"redis_url": f"redis://127.0.0.1:{free_port()}/0"}
+        with running(backend, "--only", "api", folder=tmp_path, **away) as api:
+            url = told(api, "API and page")
+            answer = f"{url}/internal/v1/results/{request.event_id}"
+            # Then it answers all the same, and tells of it
+            wait_until(lambda: httpx.get(answer).status_code == 200, PATIENCE, what=api.log_tail)
+            ready = wait_until(lambda: ok(httpx.get(f"{url}/readyz")), PATIENCE, what=api.log_tail)
+            assert ready is not None
+            assert ready.json()["dependencies"]["cache"]["status"] == "failed"
             assert stop(api) == 0, api.log_tail()
         assert stop(processor) == 0, processor.log_tail()
     # When what the topics hold is stored once more, into a new database

@@ -10,18 +10,14 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-_STATE = """
-CASE
-  WHEN status = 'success' THEN 'success'
-  WHEN status IS NOT NULL
-    AND (result_attempt IS NULL OR (
-      result_attempt >= coalesce(attempt, 1) AND result_attempt >= coalesce(progress_attempt, 1)))
-    THEN status
-  WHEN progress_attempt IS NOT NULL AND progress_attempt >= coalesce(attempt, 1)
-    THEN CASE WHEN progress_begun THEN 'running' ELSE 'accepted' END
-  ELSE 'pending'
-END
-"""
+_STATE = (
+    "CASE WHEN status = 'success' THEN 'success' "
+    "WHEN status IS NOT NULL AND (result_attempt IS NULL OR ("
+    "result_attempt >= coalesce(attempt, 1) AND result_attempt >= coalesce(progress_attempt, 1))) THEN status "
+    "WHEN progress_attempt IS NOT NULL AND progress_attempt >= coalesce(attempt, 1) "
+    "THEN CASE WHEN progress_begun THEN 'running' ELSE 'accepted' END "
+    "ELSE 'pending' END"
+)
 
 
 def upgrade() -> None:

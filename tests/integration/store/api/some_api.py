@@ -100,6 +100,11 @@ class SomeApi:
         saved = await self.parts.database.save(facts, keep=None if archive is None else archive.put)
         await self.parts.cache.forget(owners_of(saved.changed))
 
+    def settle(self) -> None:
+        """Make as if the last write lay some time back, so that answers are cached again."""
+        assert isinstance(self.parts.cache, LocalCache)
+        self.parts.cache._settling.clear()
+
     async def headers(self, service: str = "reports", **bound: Any) -> dict[str, str]:
         """What a service with a new key sends."""
         return {"X-Internal-API-Key": await self.keys.create(service, **bound), "X-Service-ID": service}

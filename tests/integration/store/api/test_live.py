@@ -129,8 +129,8 @@ async def live(kafka: KafkaSettings, folder: Path, **options: Any) -> AsyncItera
 async def test_a_client_is_told_what_is_stored_and_after_a_break_what_it_has_missed(
     kafka_settings: KafkaSettings, tmp_path: Path
 ) -> None:
-    # Given: little memory, so that who comes back late is told from the topic
-    async with live(kafka_settings, tmp_path, remembered=3) as world:
+    # Given: little memory, so that who comes back late is told from the topic, a little at a time
+    async with live(kafka_settings, tmp_path, remembered=3, chunk=4) as world:
         headers = await world.api.headers()
         async with world.watching(headers) as stream:
             await stream.begins()

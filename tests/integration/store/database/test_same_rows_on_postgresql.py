@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-import asyncpg
 import pytest
 from hypothesis import HealthCheck, example, given, settings
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from result_store.facts import Fact
+from result_store.settings import StoreSettings
 from tests.unit.store.database.fact_strategies import histories
 from tests.unit.store.database.same_rows import any_order_makes_the_same_rows
 from tests.unit.store.database.stored import Stored
@@ -21,11 +23,16 @@ from workflow_events.testing.postgres import PostgresServer
 def stored(postgres: PostgresServer) -> Iterator[Stored]:
 
     async def make() -> None:
-        connection = await asyncpg.connect(postgres.dsn)
-        await connection.execute(
-            "CREATE DATABASE store_sorted TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US' ENCODING 'UTF8'"
+        server = create_async_engine(
+            StoreSettings(database_url=postgres.dsn).async_database_url, isolation_level="AUTOCOMMIT"
         )
-        await connection.close()
+        async with server.connect() as connection:
+            await connection.execute(
+                text(
+                    "CREATE DATABASE store_sorted TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US' ENCODING 'UTF8'"
+                )
+            )
+        await server.dispose()
 
     asyncio.run(make())
     with Stored.in_(f"{postgres.dsn.removesuffix('/postgres')}/store_sorted") as stored:

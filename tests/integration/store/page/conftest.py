@@ -8,24 +8,41 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, sync_playwright
 
 from tests.integration.store.page.running_store import RunningStore
 from workflow_events.settings import KafkaSettings
 from workflow_events.testing.embedded import EmbeddedBroker
 from workflow_events.testing.new_topics import settings_with_new_topics
+from workflow_events.testing.unavailable import PartUnavailableError
 
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 PATIENCE = 60_000
 """Milliseconds that a browser waits for what it is to see."""
 
 
+def chromium() -> str:
+    """The program.
+
+    Raises:
+        PartUnavailableError: there is none.
+    """
+    program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
+    if program is None:
+        looked_for = ", ".join(_PROGRAMS)
+        raise PartUnavailableError(f"no browser: none of {looked_for} is installed (Debian: apt-get install chromium)")
+    return program
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Yield a Chromium; where there is none, skip at a desk, and fail where ``CI`` is set."""
-    program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
-    if program is None:
-        reason = f"no browser: none of {', '.join(_PROGRAMS)} is installed (Debian: apt-get install chromium)"
+    reason = None
+    try:
+        program = chromium()
+    except PartUnavailableError as error:
+        program, reason = "", str(error)
+    if reason is not None:
         if os.environ.get("CI"):
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
@@ -67,7 +84,8 @@ def open_page(browser: Browser, store: RunningStore) -> Iterator[Opener]:
     The test fails where a page's script raised, where the policy refused something that a page of ours wanted, or where
     anything was asked of another host.
     """
-    contexts, problems = [], []
+    contexts: list[BrowserContext] = []
+    problems: list[str] = []
 
     def opened(path: str = "/", *, key: str | None = None, width: int = 1280, **options: Any) -> Page:
         context = browser.new_context(
@@ -76,13 +94,7 @@ def open_page(browser: Browser, store: RunningStore) -> Iterator[Opener]:
         contexts.append(context)
         context.set_default_timeout(PATIENCE)
         page = context.new_page()
-        page.on("pageerror", lambda error: problems.append(f"script: {error}"))
-        page.on("console", lambda said: problems.append(said.text) if _is_policy(said.text) else None)
-        page.on("dialog", lambda dialog: (problems.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        page.on(
-            "request",
-            lambda asked: None if asked.url.startswith(store.url) else problems.append(f"asked of others: {asked.url}"),
-        )
+        watch(page, store.url, problems)
         page.goto(path)
         if key is not None:
             page.get_by_label("API key").fill(key)
@@ -95,12 +107,26 @@ def open_page(browser: Browser, store: RunningStore) -> Iterator[Opener]:
     assert problems == []
 
 
+def watch(page: Page, url: str, problems: list[str]) -> None:
+    """Note what must not happen on a page of a store at ``url``."""
+
+    def asked(request: Request) -> None:
+        if not request.url.startswith(url):
+            problems.append(f"asked of others: {request.url}")
+
+    def said(message: ConsoleMessage) -> None:
+        if _is_policy(message.text):
+            problems.append(message.text)
+
+    def opened(dialog: Dialog) -> None:
+        problems.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    page.on("request", asked)
+    page.on("console", said)
+    page.on("dialog", opened)
+    page.on("pageerror", lambda error: problems.append(f"script: {error}"))
+
+
 def _is_policy(text: str) -> bool:
     return "Content Security Policy" in text or "Content-Security-Policy" in text
-
-
-def path_of(page: Page) -> str:
-    """The address without its host."""
-    return "/" + page.url.split("/", 3)[3]
-
-

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
+from typing import Self
 
 import httpx
 
@@ -53,7 +54,7 @@ class RunningStore:
         )
         self.url = ""
 
-    def __enter__(self) -> RunningStore:
+    def __enter__(self) -> Self:
         self._process.start()
         try:
             self._process.wait_ready(self._is_ready, 240.0, interval=0.25)

@@ -210,7 +210,7 @@ def test_only_who_has_a_key_gets_in_and_sees_no_more_than_the_key_allows(
     page.goto("/")
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/sign-in")
-    page.context.add_cookies([cookie])
+    page.context.add_cookies([{"name": cookie["name"], "value": cookie["value"], "url": store.url}])
     page.goto("/runs")
     assert "/sign-in" in page.url
 

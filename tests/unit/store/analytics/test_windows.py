@@ -38,10 +38,11 @@ def test_a_windows_stretches_cover_it_without_gaps_and_none_lies_outside(since: 
         (NOON, NOON, HOUR, "must end later"),
         (NOON.replace(tzinfo=None), NOON, HOUR, "time zone"),
         (NOON, NOON + HOUR, timedelta(milliseconds=1500), "whole number of seconds"),
+        (datetime(1, 1, 1, tzinfo=UTC), NOON, HOUR, "between 1950 and 2250"),
         (NOON, NOON + HOUR, -HOUR, "whole number of seconds"),
         (NOON, NOON + timedelta(days=400), timedelta(seconds=1), "give a wider bucket"),
     ],
-    ids=["empty", "naive", "fraction", "negative", "too many"],
+    ids=["empty", "naive", "fraction", "too early", "negative", "too many"],
 )
 def test_a_window_that_is_none_is_refused_in_words(
     since: datetime, until: datetime, bucket: timedelta, said: str

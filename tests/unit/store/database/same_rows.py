@@ -29,7 +29,9 @@ def any_order_makes_the_same_rows(stored: Stored, once: list[Fact], batches: lis
         key: sha256(body).hexdigest() for key, body in archive.items()
     }
     # and of each run the last that was told is what its row says
-    assert {run: (told.state, told.workflow_run_id, told.user_id, told.updated_at) for run, told in stored.told.items()} == {
+    assert {
+        run: (told.state, told.workflow_run_id, told.user_id, told.updated_at) for run, told in stored.told.items()
+    } == {
         row[_RUN["correlation_id"]]: tuple(row[_RUN[c]] for c in ("state", "workflow_run_id", "user_id", "updated_at"))
         for row in found["runs"]
     }
