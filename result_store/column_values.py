@@ -31,9 +31,9 @@ _MOST_SMALL: Final = 2**31 - 1
 
 def text(value: object) -> str | None:
     """A text; null where it is none. PostgreSQL takes no NUL in a text: U+FFFD comes in its place."""
-    if not isinstance(value, str):
-        return None
-    return value.replace("\0", "\ufffd") if "\0" in value else value
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd") if "\0" in value else value
+    return None
 
 
 def name(value: object) -> str | None:

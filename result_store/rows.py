@@ -6,10 +6,9 @@ here (:mod:`result_store.database.merging`), so that the database writes each ro
 
 from __future__ import annotations
 
-import hashlib
 from base64 import b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -29,24 +28,43 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchRows", "rows_of"]
 
+_ACCEPTED, _HEARTBEAT = EventType.WORKFLOW_ACCEPTED, EventType.WORKFLOW_HEARTBEAT
 _BY_REQUEST, _BY_RESULT, _BY_WORKER = 3, 2, 1
 _LONGEST_TOLD: Final = 2_000
 """Characters of an error's text in a timeline; the run's row has all of it."""
+_AT_ONCE: Final = frozenset({"archive_objects", "runs"})
 _NO_KIND: Final = "custom"
 _LONGEST_KIND: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
 class BatchRows:
     """What is to be written for a batch.
 
+    The messages to archive and the rows of ``runs`` are there at once. The others are worked out when they are first asked for,
+    which may be while the database is at work on those.
+
     Attributes:
-        tables: the rows of each table by its name, one of each key, in the order of their keys.
         objects: the messages to archive, by key.
     """
 
-    tables: dict[str, list[Row]]
-    objects: dict[str, ArchiveObject]
+    def __init__(self, made: _Batch) -> None:
+        self._made = made
+        self._merged: dict[str, list[Row]] = {}
+        self.objects: dict[str, ArchiveObject] = made.objects
+
+    def of(self, table: str) -> list[Row]:
+        """The rows of a table, one of each key, in the order of their keys."""
+        found = self._merged.get(table)
+        if found is None:
+            if table not in _AT_ONCE:
+                self._made.finish()
+            found = self._merged[table] = RULES[table].merged(self._made.rows[table])
+        return found
+
+    @property
+    def tables(self) -> dict[str, list[Row]]:
+        """The rows of all tables, by name, in the order in which they are written."""
+        return {table: self.of(table) for table in RULES}
 
 
 def rows_of(facts: Iterable[Fact], *, archives: bool, inline_bytes: int) -> BatchRows:
@@ -62,7 +80,7 @@ def rows_of(facts: Iterable[Fact], *, archives: bool, inline_bytes: int) -> Batc
     batch = _Batch(archives=archives, inline_bytes=inline_bytes)
     for fact in facts:
         batch.add(fact)
-    return BatchRows({table: rule.merged(batch.rows[table]) for table, rule in RULES.items()}, batch.objects)
+    return BatchRows(batch)
 
 
 class _Batch:
@@ -71,6 +89,13 @@ class _Batch:
         self._inline_bytes = inline_bytes
         self.rows: dict[str, list[Row]] = {table: [] for table in RULES}
         self.objects: dict[str, ArchiveObject] = {}
+        self._later: list[tuple[ProgressFact, str, datetime, str, str | None, str | None, str | None]] = []
+
+    def finish(self) -> None:
+        """Work out what was left for later."""
+        later, self._later = self._later, []
+        for left in later:
+            self._tell(*left)
 
     def add(self, fact: Fact) -> None:
         if isinstance(fact, ProgressFact):
@@ -171,30 +196,43 @@ class _Batch:
         event, data = fact.event, fact.event.payload.data
         at = utc(event.timestamp)
         node = name(data.get("node"))
-        accepted = event.event_type is EventType.WORKFLOW_ACCEPTED
-        heartbeat = event.event_type is EventType.WORKFLOW_HEARTBEAT
+        accepted = event.event_type is _ACCEPTED
+        heartbeat = event.event_type is _HEARTBEAT
         begun = not accepted and (not heartbeat or node is not None)
         rank = progress_rank(event, fact.raw, begun=begun)
         worker = text(data.get("worker"))
-        row = {
-            **_names(fact.correlation_id, event, _BY_WORKER),
-            "last_heard_at": at,
-            "progress_attempt": attempt_of(event.attempt),
-            "progress_begun": begun,
-            "worker": worker,
-            "node": node,
-            "heartbeat_interval": number(data.get("heartbeat_interval")),
-            "progress_rank": rank,
-            "updated_at": at,
-        }
+        row = _names(fact.correlation_id, event, _BY_WORKER)
+        row["last_heard_at"] = row["updated_at"] = at
+        row["progress_attempt"] = attempt_of(event.attempt)
+        row["progress_begun"] = begun
+        row["worker"] = worker
+        row["node"] = node
+        row["heartbeat_interval"] = number(data.get("heartbeat_interval"))
+        row["progress_rank"] = rank
         if accepted:
             row["accepted_at"] = at
         if begun:
             row["begun_at"] = at
         self.rows["runs"].append(row)
-        if heartbeat:
-            return
-        kind = "accepted" if accepted else (text(data.get("kind")) or _NO_KIND)[:_LONGEST_KIND]
+        if not heartbeat:
+            kind = "accepted" if accepted else (text(data.get("kind")) or _NO_KIND)[:_LONGEST_KIND]
+            key = None
+            if kind == "custom" and tells_of_step(data.get("data")):
+                key = self._archive(archive_keys.step_key(at, event.event_id), fact.correlation_id, rank, fact.raw)
+            self._later.append((fact, kind, at, rank, node, worker, key))
+
+    def _tell(
+        self,
+        fact: ProgressFact,
+        kind: str,
+        at: datetime,
+        rank: str,
+        node: str | None,
+        worker: str | None,
+        key: str | None,
+    ) -> None:
+        """A line of the timeline, and what it says of a step."""
+        event, data = fact.event, fact.event.payload.data
         said = data.get("data")
         self._event(
             fact.correlation_id,
@@ -211,7 +249,6 @@ class _Batch:
         if kind == "node_finished" and node is not None:
             self.rows["steps"].append(finished_node(fact, node, at, rank))
         elif kind == "custom" and tells_of_step(said):
-            key = self._archive(archive_keys.step_key(at, event.event_id), fact.correlation_id, rank, fact.raw)
             step = counted_step(fact, said, at, rank, key)
             if step is not None:
                 self.rows["steps"].append(step)
@@ -219,7 +256,7 @@ class _Batch:
 
     def _event(self, correlation_id: UUID, at: datetime, rank: str, kind: str, **columns: Any) -> None:
         """A line of the timeline. The rank has the time and a digest of the message in it, so it tells the event from others."""
-        digest = hashlib.blake2b(f"{kind}\0{rank}".encode(), digest_size=16, key=correlation_id.bytes)
+        digest = blake2b(f"{kind}\0{rank}".encode(), digest_size=16, key=correlation_id.bytes)
         self.rows["run_events"].append(
             {
                 "event_key": UUID(bytes=digest.digest()),
@@ -250,11 +287,12 @@ class _Batch:
 
 
 def _names(correlation_id: UUID, event: WorkflowEvent | WorkflowResultEvent, weight: int) -> Row:
+    workflow_id, workflow_run_id = event.workflow_id, event.workflow_run_id
     return {
         "correlation_id": correlation_id,
-        "workflow_id": text(event.workflow_id),
-        "workflow_run_id": text(event.workflow_run_id),
-        "name_rank": name_rank(weight, event.workflow_id, event.workflow_run_id),
+        "workflow_id": text(workflow_id),
+        "workflow_run_id": text(workflow_run_id),
+        "name_rank": name_rank(weight, workflow_id, workflow_run_id),
     }
 
 

@@ -81,6 +81,7 @@ def environment() -> Environment:
     made = Environment(
         loader=PackageLoader("result_store.page", "templates"),
         autoescape=True,
+        auto_reload=False,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
     from result_store.records import RunRecord, TimelineEntry
 
-__all__ = ["MOST_LANES", "MOST_ROWS", "Bar", "Lane", "Row", "Timeline", "timeline"]
+__all__ = ["MOST_LANES", "MOST_LISTED", "MOST_ROWS", "Bar", "Lane", "Row", "Timeline", "timeline"]
 
 MOST_LANES: Final = 40
 MOST_ROWS: Final = 60
 """Rows that are shown at once; of a longer timeline the milestones are, and all of it is folded up."""
+MOST_LISTED: Final = 1000
+"""Rows that are in a page at all."""
 _MOST_BARS: Final = 200
 _LEAST_WIDTH: Final = 4.0
 """Thousandths: what took next to no time is still seen."""

@@ -12,7 +12,7 @@ from uuid import UUID
 from result_store.errors import AccessRefusedError
 from result_store.page.attention import attention
 from result_store.page.states import IN_FLIGHT, ORDER, Segment, finished_share, segments
-from result_store.page.timeline import MOST_ROWS, Timeline, timeline
+from result_store.page.timeline import MOST_LISTED, MOST_ROWS, Timeline, timeline
 from result_store.page.viewer import Tab, Viewer, tabs_of
 from result_store.page.words import count, percent, shown_text
 from result_store.records import Phase, RunState, Scope
@@ -164,6 +164,7 @@ class RunView(Frame):
     causes: Sequence[Mapping[str, Any]]
     verb: str
     most_rows: int = MOST_ROWS
+    most_listed: int = MOST_LISTED
 
 
 def run_view(frame: Frame, run: RunRecord) -> RunView:

@@ -95,11 +95,11 @@ def money(amount: float | None) -> str:
     return _NOTHING if amount is None else f"{amount:,.4f}".rstrip("0").rstrip(".")
 
 
-def pretty(value: Any) -> str:
+def pretty(value: Any, most: int = LONGEST_TEXT) -> str:
     """A value as indented JSON, as far as it is to be shown."""
-    return shown_text(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    return shown_text(json.dumps(value, ensure_ascii=False, indent=2, default=str), most)
 
 
-def shown_text(text: str) -> str:
+def shown_text(text: str, most: int = LONGEST_TEXT) -> str:
     """A text as far as it is to be shown. What HTML cannot hold is shown as U+FFFD, as it is kept in the database."""
-    return text.replace("\x00", "\ufffd") if len(text) <= LONGEST_TEXT else f"{shown_text(text[:LONGEST_TEXT])}\n…"
+    return text.replace("\x00", "\ufffd") if len(text) <= most else f"{shown_text(text[:most], most)}\n…"

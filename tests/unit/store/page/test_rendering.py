@@ -157,6 +157,17 @@ def test_a_page_refers_to_files_by_what_is_in_them_and_to_nothing_elsewhere() ->
     assert rendering.asset("page.html") is None
 
 
+def test_a_run_with_a_very_long_timeline_is_a_page_that_a_browser_can_hold() -> None:
+    told = [entry(n / 1000, "custom", node="n", data={"text": "x" * 16_000}) for n in range(5000)]
+    run = record(timeline=[entry(0, "requested"), *told])
+
+    body = bytes(rendering.page("run.html.j2", {"view": views.run_view(frame(), run)}).body).decode()
+
+    assert len(body) < 6_000_000
+    assert "All 5,001 events" in body
+    assert "The first 1,000" in body
+
+
 @pytest.mark.parametrize(
     "asked,to",
     [

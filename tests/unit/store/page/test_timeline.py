@@ -81,6 +81,17 @@ def test_nodes_that_are_fanned_out_share_a_bar_and_a_long_timeline_is_told_in_sh
     assert [row.title for row in drawn.milestones] == ["Requested", "Result"]
 
 
+def test_of_tasks_side_by_side_those_that_go_on_have_a_bar_of_their_own() -> None:
+    # Given four tasks of one node, every other one of which has not ended
+    begun = [entry(2 + number, "node_started", node="n", step=2, worker=str(number)) for number in range(4)]
+    ended = [entry(10, "node_finished", node="n", step=2, worker=str(number)) for number in (0, 2)]
+
+    drawn = timeline(record(RunState.RUNNING, timeline=[entry(0, "requested"), *begun, *ended]), NOW)
+
+    assert drawn.lanes[-1].bars == [(100, 400, "node"), (150, 850, "open")]
+    assert drawn.lanes[-1].took == "18.0 s"
+
+
 def test_a_node_without_an_end_in_a_finished_run_is_where_it_broke() -> None:
     run = record(
         RunState.ERROR,
