@@ -89,18 +89,24 @@ class LiveFeed:
         return len(self._watching)
 
     async def run(self) -> None:
-        """Read until :meth:`end`. A topic that is not there yet is waited for."""
-        while not self._ended.is_set():
-            try:
-                await self._tail.run()
-            except TransportError as error:
-                if self._failure is None:
-                    logger.warning("no live events as yet: %s", error)
-                self._failure = error
-                self._tail = self._new_tail()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_RETRY_SECONDS):
-                        await self._ended.wait()
+        """Read until :meth:`end`. A topic that is not there yet is waited for. Whatever ends it ends the streams."""
+        try:
+            while not self._ended.is_set():
+                await self._follow()
+        finally:
+            self.end()
+
+    async def _follow(self) -> None:
+        try:
+            await self._tail.run()
+        except TransportError as error:
+            if self._failure is None:
+                logger.warning("no live events as yet: %s", error)
+            self._failure = error
+            self._tail = self._new_tail()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RETRY_SECONDS):
+                    await self._ended.wait()
 
     def end(self) -> None:
         """End all streams, and :meth:`run`."""
@@ -115,6 +121,8 @@ class LiveFeed:
             LiveFeedError: it is not; the message says why.
         """
         trouble = self._tail.trouble() or (None if self._failure is None else str(self._failure))
+        if self._ended.is_set():
+            trouble = "the feed has ended"
         if self._started.is_set() and trouble is None:
             return
         raise LiveFeedError(f"The topic {self._topic!r} is not being read: {trouble or 'no broker has answered yet'}.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -33,21 +32,39 @@ _ACCEPTED, _HEARTBEAT = EventType.WORKFLOW_ACCEPTED, EventType.WORKFLOW_HEARTBEA
 _BY_REQUEST, _BY_RESULT, _BY_WORKER = 3, 2, 1
 _LONGEST_TOLD: Final = 2_000
 """Characters of an error's text in a timeline; the run's row has all of it."""
+_AT_ONCE: Final = frozenset({"archive_objects", "runs"})
 _NO_KIND: Final = "custom"
 _LONGEST_KIND: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
 class BatchRows:
     """What is to be written for a batch.
 
+    The messages to archive and the rows of ``runs`` are there at once. The others are worked out when they are first asked for,
+    which may be while the database is at work on those.
+
     Attributes:
-        tables: the rows of each table by its name, one of each key, in the order of their keys.
         objects: the messages to archive, by key.
     """
 
-    tables: dict[str, list[Row]]
-    objects: dict[str, ArchiveObject]
+    def __init__(self, made: _Batch) -> None:
+        self._made = made
+        self._merged: dict[str, list[Row]] = {}
+        self.objects: dict[str, ArchiveObject] = made.objects
+
+    def of(self, table: str) -> list[Row]:
+        """The rows of a table, one of each key, in the order of their keys."""
+        found = self._merged.get(table)
+        if found is None:
+            if table not in _AT_ONCE:
+                self._made.finish()
+            found = self._merged[table] = RULES[table].merged(self._made.rows[table])
+        return found
+
+    @property
+    def tables(self) -> dict[str, list[Row]]:
+        """The rows of all tables, by name, in the order in which they are written."""
+        return {table: self.of(table) for table in RULES}
 
 
 def rows_of(facts: Iterable[Fact], *, archives: bool, inline_bytes: int) -> BatchRows:
@@ -63,7 +80,7 @@ def rows_of(facts: Iterable[Fact], *, archives: bool, inline_bytes: int) -> Batc
     batch = _Batch(archives=archives, inline_bytes=inline_bytes)
     for fact in facts:
         batch.add(fact)
-    return BatchRows({table: rule.merged(batch.rows[table]) for table, rule in RULES.items()}, batch.objects)
+    return BatchRows(batch)
 
 
 class _Batch:
@@ -72,6 +89,13 @@ class _Batch:
         self._inline_bytes = inline_bytes
         self.rows: dict[str, list[Row]] = {table: [] for table in RULES}
         self.objects: dict[str, ArchiveObject] = {}
+        self._later: list[tuple[ProgressFact, str, datetime, str, str | None, str | None, str | None]] = []
+
+    def finish(self) -> None:
+        """Work out what was left for later."""
+        later, self._later = self._later, []
+        for left in later:
+            self._tell(*left)
 
     def add(self, fact: Fact) -> None:
         if isinstance(fact, ProgressFact):
@@ -190,9 +214,25 @@ class _Batch:
         if begun:
             row["begun_at"] = at
         self.rows["runs"].append(row)
-        if heartbeat:
-            return
-        kind = "accepted" if accepted else (text(data.get("kind")) or _NO_KIND)[:_LONGEST_KIND]
+        if not heartbeat:
+            kind = "accepted" if accepted else (text(data.get("kind")) or _NO_KIND)[:_LONGEST_KIND]
+            key = None
+            if kind == "custom" and tells_of_step(data.get("data")):
+                key = self._archive(archive_keys.step_key(at, event.event_id), fact.correlation_id, rank, fact.raw)
+            self._later.append((fact, kind, at, rank, node, worker, key))
+
+    def _tell(
+        self,
+        fact: ProgressFact,
+        kind: str,
+        at: datetime,
+        rank: str,
+        node: str | None,
+        worker: str | None,
+        key: str | None,
+    ) -> None:
+        """A line of the timeline, and what it says of a step."""
+        event, data = fact.event, fact.event.payload.data
         said = data.get("data")
         self._event(
             fact.correlation_id,
@@ -209,7 +249,6 @@ class _Batch:
         if kind == "node_finished" and node is not None:
             self.rows["steps"].append(finished_node(fact, node, at, rank))
         elif kind == "custom" and tells_of_step(said):
-            key = self._archive(archive_keys.step_key(at, event.event_id), fact.correlation_id, rank, fact.raw)
             step = counted_step(fact, said, at, rank, key)
             if step is not None:
                 self.rows["steps"].append(step)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from result_store.errors import AnalyticsError
 from result_store.settings import variable
-from workflow_events.errors import ConfigurationError
+from workflow_events.errors import ConfigurationError, WorkflowEventsError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -153,30 +153,43 @@ class ClickHouse:
 
     async def _run(self, what: str, do: Callable[[], _T]) -> _T:
         def mapped() -> _T:
-            # Here, for importing it takes its time.
-            from clickhouse_connect.driver.exceptions import ClickHouseError  # noqa: PLC0415
-
+            problem: AnalyticsError
             try:
                 return do()
-            except ClickHouseError as error:
-                raise self._in_words(what, error) from error
+            except WorkflowEventsError:
+                raise
+            except Exception as error:  # noqa: BLE001 - of a row that it cannot write it raises what it comes across
+                problem = self._in_words(what, error)
+            # Raised outside the handler: the driver's words may hold values of rows, and must not stand in a traceback.
+            raise problem
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, mapped)
 
     def _in_words(self, what: str, error: Exception) -> AnalyticsError:
+        from clickhouse_connect.driver import exceptions  # noqa: PLC0415 - importing it takes its time
+
         code, name = getattr(error, "code", None), getattr(error, "name", None)
-        if code is None:
+        if code is not None:
+            advice = _ADVICE.get(code)
+            return AnalyticsError(
+                f"ClickHouse at {self._where} refuses {what}: error {code} {name or _PASSING.get(code, '')}".rstrip()
+                + (f"; {advice}." if advice else "."),
+                retryable=code in _PASSING,
+            )
+        ours = exceptions.DataError, exceptions.ProgrammingError, exceptions.NotSupportedError, exceptions.InternalError
+        if isinstance(error, OSError | exceptions.ClickHouseError) and not isinstance(error, ours):
             return AnalyticsError(
                 f"ClickHouse at {self._where} cannot be reached, or broke off, when asked {what}: see that it runs, and that "
                 f"{_VARIABLE} names it.",
                 retryable=True,
             )
-        advice = _ADVICE.get(code)
         return AnalyticsError(
-            f"ClickHouse at {self._where} refuses {what}: error {code} {name or _PASSING.get(code, '')}".rstrip()
-            + (f"; {advice}." if advice else "."),
-            retryable=code in _PASSING,
+            f"ClickHouse at {self._where} was not asked {what}: clickhouse-connect fails with {type(error).__name__}."
+            + (_ONE_PROCESS if self._url.get_secret_value().startswith("chdb:") else "")
         )
+
+
+_ONE_PROCESS: Final = " One process at a time can open a folder of chdb, and one folder at a time."
 
 
 def _connect(url: str) -> Client:

@@ -7,8 +7,7 @@ import ipaddress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Final
 
-from fastapi import Depends, Header, Request, Security
-from fastapi.security import APIKeyCookie, APIKeyHeader
+from fastapi import Depends, Request
 
 from result_store.api.access import ANYBODY, Caller, check_service, narrowed
 from result_store.api.exchange import exchange_of
@@ -24,12 +23,21 @@ if TYPE_CHECKING:
     from result_store.api.sessions import Sessions
     from result_store.settings import StoreSettings
 
-__all__ = ["Admitted", "Gate", "admitted", "gate_of"]
+__all__ = [
+    "KEY_HEADER",
+    "SERVICE_HEADER",
+    "TENANT_HEADER",
+    "USER_HEADER",
+    "Admitted",
+    "Gate",
+    "admitted",
+    "gate_of",
+]
 
-_KEY: Final = "X-Internal-API-Key"
-_SERVICE: Final = "X-Service-ID"
-_USER: Final = "X-User-ID"
-_TENANT: Final = "X-Tenant-ID"
+KEY_HEADER: Final = "X-Internal-API-Key"
+SERVICE_HEADER: Final = "X-Service-ID"
+USER_HEADER: Final = "X-User-ID"
+TENANT_HEADER: Final = "X-Tenant-ID"
 
 
 class Gate:
@@ -71,13 +79,13 @@ class Gate:
         if self.open:
             self._check_host(connection)
             who = ANYBODY
-        elif _text(connection, _KEY) is None and COOKIE in connection.cookies:
+        elif _text(connection, KEY_HEADER) is None and COOKIE in connection.cookies:
             who = await self._signed_in(connection.cookies[COOKIE])
         else:
-            key = await self._keys.verify(_text(connection, _KEY))
-            check_service(_text(connection, _SERVICE), key.service, self._allowed)
+            key = await self._keys.verify(_text(connection, KEY_HEADER))
+            check_service(_text(connection, SERVICE_HEADER), key.service, self._allowed)
             who = Caller(f"key:{key.key_id}", key.service, key.scope)
-        scope = narrowed(who.scope, _text(connection, _USER), _text(connection, _TENANT))
+        scope = narrowed(who.scope, _text(connection, USER_HEADER), _text(connection, TENANT_HEADER))
         return Caller(who.name, who.service, scope)
 
     async def sign_in(self, connection: HTTPConnection, key_text: str) -> str:
@@ -137,20 +145,8 @@ def gate_of(connection: HTTPConnection) -> Gate:
     return gate
 
 
-# The parameters describe the headers in OpenAPI; the gate reads them itself, byte by byte.
-async def admitted(
-    request: Request,
-    _key: Annotated[str | None, Security(APIKeyHeader(name=_KEY, auto_error=False, scheme_name="ApiKey"))] = None,
-    _session: Annotated[
-        str | None, Security(APIKeyCookie(name=COOKIE, auto_error=False, scheme_name="Session"))
-    ] = None,
-    _service: Annotated[
-        str | None, Header(alias=_SERVICE, description="The service that the key was made for; needed with a key.")
-    ] = None,
-    _user: Annotated[str | None, Header(alias=_USER, description="See this user's requests alone.")] = None,
-    _tenant: Annotated[str | None, Header(alias=_TENANT, description="See this tenant's requests alone.")] = None,
-) -> Caller:
-    """The dependency of every route that is not open to all."""
+async def admitted(request: Request) -> Caller:
+    """The dependency of every route that is not open to all; :mod:`result_store.api.openapi` describes the headers."""
     return await gate_of(request).admit(request)
 
 

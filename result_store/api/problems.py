@@ -21,6 +21,7 @@ from result_store.errors import (
     InvalidCursorError,
     LiveFeedError,
     ResultStoreError,
+    UnstorableError,
 )
 from workflow_events.errors import WorkflowEventsError
 
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 PROBLEM_JSON: Final = "application/problem+json"
 
 _RETRY_SECONDS: Final = 5
+_RETRY: Final = {"Retry-After": str(_RETRY_SECONDS)}
 _WHAT_TO_DO: Final = {
     HTTPStatus.NOT_FOUND: "There is nothing at this path: /openapi.json names the paths that there are.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This path is not for this method: the header Allow names those that it is for.",
@@ -95,6 +97,11 @@ def answer_problems(app: FastAPI) -> None:
 
 
 async def _of_ours(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    return _of_caller(error) or _of_store(error)
+
+
+def _of_caller(error: Exception) -> Response | None:
+    """What is the caller's to mend; None where it is not."""
     match error:
         case AccessRefusedError(status=status):
             headers = {"WWW-Authenticate": "ApiKey"} if status == HTTPStatus.UNAUTHORIZED else {}
@@ -103,25 +110,32 @@ async def _of_ours(request: Request, error: Exception) -> Response:  # noqa: ARG
             return problem_response(HTTPStatus.NOT_FOUND, str(error))
         case InvalidCursorError():
             return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
-        case LiveFeedError():
+        case UnstorableError():
             return problem_response(
-                HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": str(_RETRY_SECONDS)}
-            )
-        case DatabaseError(retryable=True) | ArchiveError(retryable=True):
-            logger.warning("cannot answer: %s", error)
-            return problem_response(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"{_dependency(error)} does not answer at the moment. Ask again in {_RETRY_SECONDS} s; /readyz tells when it is "
-                "back.",
-                headers={"Retry-After": str(_RETRY_SECONDS)},
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "A parameter holds what no row can hold, such as the character NUL: leave it out.",
             )
         case _:
-            logger.error("cannot answer: %s", error)
-            return problem_response(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"{_dependency(error)} refuses, and asking again will not help. The store's log says why, under the "
-                "X-Correlation-ID of this answer; /readyz names what is not well.",
-            )
+            return None
+
+
+def _of_store(error: Exception) -> Response:
+    """What is not."""
+    if isinstance(error, LiveFeedError):
+        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=_RETRY)
+    if getattr(error, "retryable", False):
+        logger.warning("cannot answer: %s", error)
+        return problem_response(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"{_dependency(error)} does not answer at the moment. Ask again in {_RETRY_SECONDS} s; /readyz tells when it does.",
+            headers=_RETRY,
+        )
+    logger.error("cannot answer: %s", error)
+    return problem_response(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"{_dependency(error)} refuses, and asking again will not help. The store's log says why, under the "
+        "X-Correlation-ID of this answer; /readyz names what is not well.",
+    )
 
 
 async def _of_parameters(request: Request, error: Exception) -> Response:  # noqa: ARG001

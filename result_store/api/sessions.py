@@ -98,13 +98,15 @@ class Sessions:
 
     def give(self, token: str, response: Response, request: HTTPConnection) -> None:
         """Put a token into the browser's cookie: out of reach of scripts, and of other sites' links and forms."""
+        # What a proxy says of itself is believed here alone: who lies about it harms nobody's cookie but their own.
+        forwarded = request.headers.get("X-Forwarded-Proto")
         response.set_cookie(
             COOKIE,
             token,
             max_age=int(self._lifetime.total_seconds()),
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            secure="https" in {request.url.scheme, forwarded},
         )
 
     def take(self, response: Response) -> None:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import text
 
 from result_store.database import migrations
 from result_store.database.engine import check_place, make_engine
 from result_store.database.faults import mapped
+from result_store.database.merging import RULES
 from result_store.database.queries import ResultQueries
 from result_store.database.writing import writing
 from result_store.errors import SchemaVersionError
 from result_store.records import PHASES, RunState, StoredEvent
 from result_store.rows import rows_of
+from workflow_events.task_groups import first_error
 
 if TYPE_CHECKING:
-    from typing import Any
     from uuid import UUID
 
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Keep", "ResultDatabase", "Saved"]
 
-log = logging.getLogger(__name__)
+_OTHERS: Final = tuple(table for table in RULES if table not in {"archive_objects", "runs"})
+_T = TypeVar("_T")
 
 Keep = Callable[[Sequence["ArchiveObject"]], Awaitable[None]]
 """Puts messages to the archive; what it raises undoes the transaction."""
@@ -114,9 +115,9 @@ class ResultDatabase:
             DatabaseError: nothing was written; its ``retryable`` says whether trying again may help.
             UnstorableError: nothing was written, and will never be while the message that is to blame is among the facts.
         """
-        rows = rows_of(facts, archives=keep is not None, inline_bytes=self._settings.inline_result_bytes)
-        if not any(rows.tables.values()):
+        if not facts:
             return Saved(())
+        rows = rows_of(facts, archives=keep is not None, inline_bytes=self._settings.inline_result_bytes)
         try:
             with mapped("save a batch"):
                 async with writing(self.engine) as writer:
@@ -143,24 +144,48 @@ async def _put(keep: Keep, objects: Sequence[ArchiveObject]) -> None:
         raise _NotKeptError(error) from error
 
 
-async def _write(writer: Writer, rows: BatchRows, keep: Keep | None) -> list[Sequence[Any]]:
+async def _write(writer: Writer, batch: BatchRows, keep: Keep | None) -> list[Sequence[Any]]:
+    objects = batch.of("archive_objects")
+    if objects and keep is not None:
+        newer = await writer.upsert("archive_objects", writer.prepared("archive_objects", objects))
+        if newer:
+            await _put(keep, [batch.objects[key] for (key,) in newer])
+
+    others: dict[str, Any] = {}
+
+    def prepare_others() -> None:
+        for table in _OTHERS:
+            rows = batch.of(table)
+            if rows:
+                others[table] = writer.prepared(table, rows)
+
     changed: dict[UUID, Sequence[Any]] = {}
-    others: set[UUID] = set()
-    for table, some in rows.tables.items():
-        if not some:
-            continue
-        returned = await writer.upsert(table, some)
-        if table == "archive_objects":
-            if returned and keep is not None:
-                await _put(keep, [rows.objects[key] for (key,) in returned])
-        elif table == "runs":
-            changed.update((row[0], row) for row in returned)
-        else:
-            others.update(row[0] for row in returned)
-    others -= changed.keys()
-    if others:
-        changed.update((row[0], row) for row in await writer.stored(sorted(others)))
+    runs = batch.of("runs")
+    if runs:
+        returned = await _meanwhile(writer.upsert("runs", writer.prepared("runs", runs)), prepare_others)
+        changed.update((row[0], row) for row in returned)
+    else:
+        prepare_others()
+    touched: set[UUID] = set()
+    for table, prepared in others.items():
+        touched.update(row[0] for row in await writer.upsert(table, prepared))
+    touched -= changed.keys()
+    if touched:
+        changed.update((row[0], row) for row in await writer.stored(sorted(touched)))
     return list(changed.values())
+
+
+async def _meanwhile(work: Coroutine[Any, Any, _T], step: Callable[[], None]) -> _T:
+    """Do a step that waits for nothing while the database is at work."""
+
+    async def run() -> None:
+        step()
+
+    with first_error():
+        async with asyncio.TaskGroup() as group:
+            working = group.create_task(work)
+            group.create_task(run())
+    return working.result()
 
 
 def _stored_event(row: Sequence[Any]) -> StoredEvent:

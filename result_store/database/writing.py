@@ -29,8 +29,11 @@ _STORED = [runs.c[column] for column in RETURNED["runs"]]
 class Writer(Protocol):
     """Writes within one transaction."""
 
-    async def upsert(self, table: str, rows: Sequence[Row]) -> Sequence[Sequence[Any]]:
-        """Write rows, one of each key; those that have changed are returned, as :data:`~.upserts.RETURNED` says."""
+    def prepared(self, table: str, rows: Sequence[Row]) -> Any:
+        """Rows, one of each key, in the form that :meth:`upsert` takes."""
+
+    async def upsert(self, table: str, prepared: Any) -> Sequence[Sequence[Any]]:
+        """Write rows; those that have changed are returned, as :data:`~.upserts.RETURNED` says."""
 
     async def stored(self, ids: Sequence[UUID]) -> Sequence[Sequence[Any]]:
         """What is returned of ``runs``, of rows that are there."""
@@ -71,10 +74,11 @@ class _PostgresWriter:
     def __init__(self, driver: Connection) -> None:
         self._driver = driver
 
-    async def upsert(self, table: str, rows: Sequence[Row]) -> Sequence[Sequence[Any]]:
-        statement = unnest_upsert(table)
-        arrays = [[row.get(column) for row in rows] for column in statement.columns]
-        found: list[Any] = await self._driver.fetch(statement.sql, *arrays)
+    def prepared(self, table: str, rows: Sequence[Row]) -> list[list[Any]]:
+        return [[row.get(column) for row in rows] for column in unnest_upsert(table).columns]
+
+    async def upsert(self, table: str, prepared: list[list[Any]]) -> Sequence[Sequence[Any]]:
+        found: list[Any] = await self._driver.fetch(unnest_upsert(table).sql, *prepared)
         return found
 
     async def stored(self, ids: Sequence[UUID]) -> Sequence[Sequence[Any]]:
@@ -90,10 +94,12 @@ class _SqliteWriter:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def upsert(self, table: str, rows: Sequence[Row]) -> Sequence[Sequence[Any]]:
+    def prepared(self, table: str, rows: Sequence[Row]) -> list[Row]:
         columns = RULES[table].columns
-        whole = [{column: row.get(column) for column in columns} for row in rows]
-        result = await self._connection.execute(sqlite_upsert(table), whole)
+        return [{column: row.get(column) for column in columns} for row in rows]
+
+    async def upsert(self, table: str, prepared: list[Row]) -> Sequence[Sequence[Any]]:
+        result = await self._connection.execute(sqlite_upsert(table), prepared)
         return result.all() if result.returns_rows else ()
 
     async def stored(self, ids: Sequence[UUID]) -> Sequence[Sequence[Any]]:

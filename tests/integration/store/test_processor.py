@@ -26,6 +26,7 @@ from tests.integration.store.conftest import Backend
 from tests.integration.store.history import EVENTS_PER_REQUEST, history
 from tests.integration.store.processing import (
     PATIENCE,
+    Ends,
     archived,
     at_work,
     committed,
@@ -275,34 +276,50 @@ async def test_a_database_that_comes_back_is_waited_for_and_one_that_refuses_end
 async def test_two_processors_lose_and_double_nothing_while_one_comes_and_goes(
     backend: Backend, tmp_path: Path
 ) -> None:
-    # Given a processor that stores what is published all the while
+    # Given a processor, and messages that are published all the while, so that it always has some in hand
     kafka = backend.kafka
-    settings = backend.with_settings(batch_size=50)
-    messages = history(kafka, 150 * EVENTS_PER_REQUEST)
+    settings = backend.with_settings(batch_size=10, session_timeout=20.0 if backend.name == "real" else 10.0)
+    messages = history(kafka, 20_000)
     metrics = [StoreMetrics(), StoreMetrics()]
-    third = len(messages) // 3
+    over = asyncio.Event()
+    published = 0
+
+    def most_are_stored() -> bool:
+        return sum(map(_taken, metrics)) >= published - 60
+
+    async def publish_on() -> Ends:
+        nonlocal published
+        ends: Ends = {}
+        while not over.is_set():
+            ends |= await publish(kafka, messages[published : published + 40])
+            published += 40
+            await eventually(most_are_stored, PATIENCE)
+        return ends
+
     async with opened(settings) as database:
-        first = Processor(kafka, settings, database, archive=Archive(settings), metrics=metrics[0])
-        second = Processor(kafka, settings, database, archive=Archive(settings), metrics=metrics[1])
+        first, second = (
+            Processor(kafka, settings, database, archive=Archive(settings), metrics=one) for one in metrics
+        )
         async with at_work(first):
             await eventually(lambda: len(first.partitions) == 12, PATIENCE)
-            ends = await publish(kafka, messages[:third])
+            publishing = asyncio.ensure_future(publish_on())
+            await eventually(lambda: _taken(metrics[0]) > 0, PATIENCE)
             # When a second one joins in the middle of it
             async with at_work(second):
                 await eventually(lambda: first.partitions and second.partitions, PATIENCE)
                 assert not set(first.partitions) & set(second.partitions)
-                ends |= await publish(kafka, messages[third : 2 * third])
                 await eventually(lambda: _taken(metrics[1]) > 0, PATIENCE)
                 # And the first goes
                 first.stop()
-                ends |= await publish(kafka, messages[2 * third :])
-                await everything_committed(kafka, settings.group_id, ends)
+                await eventually(lambda: len(second.partitions) == 12, PATIENCE)
+                over.set()
+                await everything_committed(kafka, settings.group_id, await publishing)
         stored = await dump(database)
     # Then each message was stored by one of them, once
     assert [_taken(one) > 0 for one in metrics] == [True, True]
-    assert sum(map(_taken, metrics)) == len(messages)
+    assert sum(map(_taken, metrics)) == published
     # And all is what a single pass makes
-    async with stored_once(kafka, messages, tmp_path) as (once, kept):
+    async with stored_once(kafka, messages[:published], tmp_path) as (once, kept):
         assert stored == await dump(once)
         assert archived(settings) == archived(kept)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -225,6 +226,16 @@ async def test_a_clickhouse_that_is_not_there_or_refuses_is_told_of_in_words_and
     assert "60 UNKNOWN_TABLE; `result-store run` and `result-store report refill` make the tables" in str(
         without_tables
     )
+
+
+async def test_rows_that_are_none_are_refused_for_good_and_their_values_are_not_told(in_process: StoreSettings) -> None:
+    value = "no time"
+    async with ClickHouse(in_process) as clickhouse:
+        await clickhouse.command("CREATE TABLE steps (id UUID, at DateTime64(6)) ENGINE = MergeTree ORDER BY id")
+        with pytest.raises(AnalyticsError, match="was not asked to take rows of steps") as caught:
+            await clickhouse.insert("steps", ["id", "at"], [[uuid4(), value]])
+    assert not caught.value.retryable
+    assert value not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_an_address_that_is_none_is_refused_without_its_secrets() -> None:

@@ -262,3 +262,29 @@ async def test_a_topic_that_is_not_there_yet_is_waited_for(embedded_settings: Ka
         await feed.check(PATIENCE)
         await feed.probe()
         feed.end()
+
+
+async def test_a_feed_that_breaks_ends_its_streams_and_says_so(embedded_settings: KafkaSettings) -> None:
+    # Given: a feed that will break over the first event
+    topic = embedded_settings.workflow_progress_topic.replace("progress", "broken")
+    await asyncio.to_thread(ensure_store_topics, embedded_settings, StoreSettings(stored_topic=topic))
+
+    def broken(_: object) -> None:
+        raise RuntimeError("broken")
+
+    feed, announcer = LiveFeed(embedded_settings, topic, on_stored=broken), Announcer(embedded_settings, topic)
+    reading = asyncio.create_task(feed.run())
+    await feed.check(PATIENCE)
+    await announcer.start()
+    async with asyncio.timeout(PATIENCE), aclosing(feed.watch(None)) as stream:
+        await anext(stream)
+        # When: it breaks
+        await announcer.announce([stored(1)])
+        # Then: nobody waits in vain, and readiness tells
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+        with pytest.raises(RuntimeError, match="broken"):
+            await reading
+    with pytest.raises(LiveFeedError, match="has ended"):
+        await feed.probe()
+    await announcer.stop()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
+from starlette.requests import Request
 from starlette.responses import Response
 
 from result_store.api import keys as keys_module
 from result_store.api.keys import ApiKeys
+from result_store.api.own_tables import OwnTables
 from result_store.api.sessions import COOKIE
 from result_store.errors import AccessRefusedError
 from tests.integration.store.api.some_api import SomeApi, dead_letter, invalid_message, request_of, result_of, some_api
@@ -89,6 +93,38 @@ async def test_a_wrong_revoked_or_expired_key_is_refused_and_a_rotated_one_is_no
     assert (await api.keys.verify(text)).service == "reports"
     with pytest.raises(AccessRefusedError, match="expired"):
         await late.verify(text)
+
+
+async def test_every_refused_key_is_looked_up_and_compared_alike(api: SomeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given: a key and all that can be wrong with one
+    text = (await api.headers())["X-Internal-API-Key"]
+    revoked = await api.keys.create("reports")
+    await api.keys.revoke(revoked.split("_")[1])
+    wrong_secret = text[:-64] + "0" * 64
+    unknown = text.replace(text.split("_")[1], "f" * 16)
+    compared: list[int] = []
+    asked: list[str] = []
+    real, read = hmac.compare_digest, OwnTables.read
+
+    def compare(a: Any, b: Any) -> bool:
+        compared.append(len(a) + len(b))
+        return real(a, b)
+
+    async def look_up(self: OwnTables, query: Any) -> Any:
+        asked.append(str(query))
+        return await read(self, query)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    monkeypatch.setattr(OwnTables, "read", look_up)
+
+    # When / Then: each takes the same way, to the database and through one comparison of full length
+    for sent in (None, "", "nonsense", "x" * 100_000, unknown, wrong_secret, revoked):
+        compared.clear()
+        asked.clear()
+        keys = ApiKeys(api.parts.database.engine)
+        with pytest.raises(AccessRefusedError):
+            await keys.verify(sent)
+        assert (compared, len(asked)) == ([128], 1)
 
 
 async def test_a_key_that_another_process_revokes_stops_working_soon(
@@ -180,7 +216,8 @@ async def test_a_browser_changes_a_key_for_a_cookie_that_ends_with_the_key(api: 
     text = await api.keys.create("page", user_id="ada")
     token = await sessions.sign_in(text)
     response = Response()
-    sessions.give(token, response, type("R", (), {"url": type("U", (), {"scheme": "https"})})())
+    proxied = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "server": ("store", 80)}
+    sessions.give(token, response, Request({**proxied, "headers": [(b"x-forwarded-proto", b"https")]}))
     assert {"HttpOnly", "SameSite=strict", "Secure"} <= set(response.headers["set-cookie"].split("; "))
 
     # When / Then: the cookie opens what the key opens
@@ -254,6 +291,12 @@ async def test_keys_are_kept_in_postgresql_too(tmp_path: Path, postgres: Postgre
         (key,) = await api.keys.list()
         assert (key.service, key.user_id, key.expires_at) == ("reports", "ada", None)
         assert await api.keys.revoke(key.key_id)
+
+        # And: what PostgreSQL takes in no text is the caller's fault, and not the store's
+        other = await api.headers()
+        for path in ("batches/a%00b/status", "batches/user/%00", "runs?workflow_id=%00", "batches?user_id=a%00"):
+            answer = await api.get(f"/internal/v1/{path}", other)
+            assert answer.status_code in {200, 404, 422}, (path, answer.text)
 
 
 async def test_a_service_that_cannot_stand_in_a_header_gets_no_key(api: SomeApi) -> None:

@@ -10,6 +10,7 @@ import io
 import random
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ FOLDER = Path(__file__).parents[4] / "docs" / "result-store"
 _WORKFLOWS = ("dependency_audit", "summarise_invoices", "triage_tickets")
 _NODES = ("load", "licences", "native_code", "maintenance", "verdict")
 _COLOURS = 256
+_RUNNING = 5
+_SILENT = 3
 
 
 def a_day(kafka: KafkaSettings, now: datetime, chance: random.Random) -> Iterator[OutgoingMessage]:
@@ -95,30 +98,45 @@ def one_run(kafka: KafkaSettings, now: datetime) -> tuple[Run, list[OutgoingMess
     return run, told
 
 
-def in_flight(kafka: KafkaSettings, now: datetime, chance: random.Random) -> Iterator[OutgoingMessage]:
-    """What has no result yet; one worker has gone silent, and one request was taken by nobody."""
-    for number in range(7):
-        run = Run(now - timedelta(seconds=chance.uniform(80, 200)), _WORKFLOWS[number % 3], _batch(now))
-        yield run.request(kafka)
-        yield run.accepted(kafka, 0.1)
-        if number < 5:
-            node = _NODES[number]
-            yield run.progress(kafka, 0.5, "node_started", node=node, step=2)
-            silent = number == 3
-            yield run.heartbeat(kafka, (now - run.at).total_seconds() - (60 if silent else -chance.uniform(0, 6)), node)
-        else:
-            yield run.heartbeat(kafka, (now - run.at).total_seconds() + 6, None)
-    forgotten = Run(now - timedelta(seconds=140), "triage_tickets", _batch(now))
-    yield forgotten.request(kafka)
-    yield dead_letter(kafka, forgotten.request(kafka), "workflow_run_id: Field required")
-    yield dead_letter(kafka, forgotten.request(kafka), "No graph is named triage.", DeadLetterReason.UNKNOWN_GRAPH)
+@dataclass
+class InFlight:
+    """Seven requests without a result, of which one worker has gone silent about one; and one that was taken by nobody."""
+
+    kafka: KafkaSettings
+    now: datetime
+    chance: random.Random
+    runs: list[Run] = field(default_factory=list)
+
+    def begun(self) -> Iterator[OutgoingMessage]:
+        """What was told of them until now, but for heartbeats."""
+        for number in range(7):
+            run = Run(
+                self.now - timedelta(seconds=self.chance.uniform(80, 200)), _WORKFLOWS[number % 3], _batch(self.now)
+            )
+            self.runs.append(run)
+            yield run.request(self.kafka)
+            yield run.accepted(self.kafka, 0.1)
+            if number < _RUNNING:
+                yield run.progress(self.kafka, 0.5, "node_started", node=_NODES[number], step=2)
+        forgotten = Run(self.now - timedelta(seconds=140), "triage_tickets", _batch(self.now))
+        request = forgotten.request(self.kafka)
+        yield request
+        yield dead_letter(self.kafka, request, "workflow_run_id: Field required")
+        yield dead_letter(self.kafka, request, "No graph is named triage.", DeadLetterReason.UNKNOWN_GRAPH)
+
+    def beat(self) -> Iterator[OutgoingMessage]:
+        """A heartbeat of each but the silent one, a moment ago."""
+        for number, run in enumerate(self.runs):
+            if number != _SILENT:
+                after = (datetime.now(UTC) - run.at).total_seconds() - self.chance.uniform(0, 4)
+                yield run.heartbeat(self.kafka, after, _NODES[number] if number < _RUNNING else None)
 
 
 def _batch(now: datetime) -> str:
     return f"manual__{now:%Y-%m-%dT%H}:00:00+00:00"
 
 
-def take(browser: Browser, url: str, run: Run) -> None:
+def take(browser: Browser, url: str, run: Run, flight: InFlight) -> None:
     """Open each page, in both colours, wide and on a phone."""
     pages = {"in-flight": "/", "run": f"/runs/{run.correlation_id}", "batches": "/batches", "charts": "/charts"}
     for scheme in ("light", "dark"):
@@ -126,6 +144,7 @@ def take(browser: Browser, url: str, run: Run) -> None:
         phone = _context(browser, url, scheme, width=360, height=720, device_scale_factor=2, is_mobile=True)
         shots = {}
         for name, path in pages.items():
+            publish(flight.kafka, flight.beat())
             _write(f"{name}-{scheme}", _shot(wide, path))
             shots[name] = _shot(phone, path)
         _write(f"phone-{scheme}", _beside(list(shots.values())))
@@ -142,6 +161,8 @@ def _shot(context: Any, path: str) -> Image.Image:
     page = context.new_page()
     page.goto(path)
     expect(page.locator("#feed")).to_have_attribute("data-state", "live", timeout=60_000)
+    if path == "/":
+        expect(page.locator(".notice b")).to_have_text("2", timeout=60_000)
     picture = Image.open(io.BytesIO(page.screenshot()))
     page.close()
     return picture.convert("RGB")
@@ -170,13 +191,13 @@ def main() -> None:
         kafka = settings_with_new_topics(broker.bootstrap_servers, topic_partitions=1)
         with RunningStore(kafka, Path(folder), auth="none") as store, sync_playwright() as playwright:
             run, told = one_run(kafka, now)
-            publish(kafka, [*a_day(kafka, now, chance), *told])
-            publish(kafka, in_flight(kafka, datetime.now(UTC), chance))
+            flight = InFlight(kafka, now, chance)
+            publish(kafka, [*a_day(kafka, now, chance), *told, *flight.begun()])
             browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
             page = browser.new_page()
             page.goto(store.url)
             expect(page.locator("tr[data-key]")).to_have_count(8, timeout=60_000)
-            take(browser, store.url, run)
+            take(browser, store.url, run, flight)
             browser.close()
 
 
