@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from demo.narration import Phase
 
 DAG_ID = "dependency_audit"
-_TASKS = ("requests", "audit", "report")
+_ASKING = "audit"
+_TASKS = ("requests", _ASKING, "report")
+_LINK = "Workflow run"
+"""What Airflow calls the link of a task that asks."""
 _LOOK_EVERY = 0.5
 """Seconds between two looks at the run."""
 _FAILED = 1
@@ -124,11 +127,21 @@ def _run(narrator: Narrator, names: Sequence[str], plan: Plan) -> int:
 
 
 def _see_stored(narrator: Narrator, parts: DemoParts, outcome: Outcome) -> None:
-    """See that the result store, where there is one, knows what became of every request."""
-    if parts.store is not None:
-        with narrator.phase("Look into the result store") as phase:
-            said = parts.store.wait_for(outcome.run_id, len(outcome.times))
-            phase.result = f"{said}; {parts.store.url}"
+    """See that the result store, where there is one, knows what became of every request, and that Airflow's link leads there.
+
+    Raises:
+        DemoFailedError: a task's link opens no page of the store.
+    """
+    if parts.store is None:
+        return
+    with narrator.phase("Look into the result store") as phase:
+        said = parts.store.wait_for(outcome.run_id, len(outcome.times))
+        task = f"/dags/{DAG_ID}/dagRuns/{outcome.run_id}/taskInstances/{_ASKING}"
+        links = parts.airflow.rest("GET", f"{task}/links", params={"map_index": 0})["extra_links"]
+        link = str(links.get(_LINK))
+        if not parts.store.shows(link):
+            raise DemoFailedError(f"the link {_LINK!r} of the task {_ASKING}[0] opens no page of the store: {link}")
+        phase.result = f"{said}; the link of {_ASKING}[0] opens {link}"
 
 
 def _hold(console: Console, url: str) -> None:
@@ -182,7 +195,7 @@ def _run_dag(narrator: Narrator, parts: DemoParts, watch: KafkaWatch, plan: Plan
     run = parts.airflow.rest("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}")
     asked = parts.airflow.xcom(DAG_ID, run_id, "requests")
     times = request_times(
-        history, watch.requests(), watch.results(), asked, asking_task="requests", mapped_task="audit"
+        history, watch.requests(), watch.results(), asked, asking_task="requests", mapped_task=_ASKING
     )
     return Outcome.of(run, history, times, others=("requests", "report"))
 

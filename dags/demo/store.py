@@ -75,6 +75,12 @@ class DemoStore:
         )
         return ", ".join(f"{number} {state}" for state, number in found.items())
 
+    def shows(self, link: str) -> bool:
+        """Whether a link opens one of its pages."""
+        if not link.startswith(f"{self.url}/"):
+            return False
+        return httpx.get(link, timeout=10.0, trust_env=False).is_success
+
     def _ended(self, run_id: str, requests: int) -> dict[str, int]:
         answer = httpx.get(
             f"{self.url}/internal/v1/batches/{run_id}/status", params={"limit": 1}, timeout=10.0, trust_env=False

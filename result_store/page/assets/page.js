@@ -135,10 +135,10 @@
     source.addEventListener(STORED, later);
     source.onerror = () => {
       if (source && source.readyState === EventSource.CLOSED) {
-        // There is no feed: look now and then.
+        // There is no feed: look now and then, whether there is one again.
         source = null;
         say("polling", "every 10 s");
-        polling = setInterval(refresh, WITHOUT_FEED);
+        polling = setTimeout(() => { polling = null; refresh(); listen(); }, WITHOUT_FEED);
       } else {
         say("waiting", "reconnecting");
       }
@@ -148,7 +148,7 @@
   const hush = () => {
     source?.close();
     source = null;
-    clearInterval(polling);
+    clearTimeout(polling);
     polling = null;
   };
 

@@ -179,7 +179,7 @@ def _beside(pictures: list[Image.Image]) -> Image.Image:
 
 def _write(name: str, picture: Image.Image) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    small = picture.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    small = picture.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=8, dither=Image.Dither.NONE)
     small.save(FOLDER / f"{name}.png", optimize=True)
 
 

@@ -86,6 +86,32 @@ def test_a_run_is_watched_from_its_request_to_its_result_without_a_reload(
     assert one.evaluate("window.stayed") is True
 
 
+def test_without_a_feed_the_page_looks_now_and_then_and_is_live_again_when_there_is_one(
+    open_page: Opener, key: str, kafka: KafkaSettings
+) -> None:
+    # Given a feed that refuses, as it does where the brokers are gone
+    page = open_page("/sign-in")
+    page.route("**/internal/v1/events*", lambda route: route.fulfill(status=503))
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#feed")).to_have_attribute("data-state", "polling")
+
+    # When a request comes, then it is seen all the same
+    run = a_run()
+    publish(kafka, [run.request(kafka)])
+    expect(page.locator(f'tr[data-key="{run.correlation_id}"]')).to_be_visible()
+
+    # When the feed is there again, then the page is live
+    page.unroute("**/internal/v1/events*")
+    expect(page.locator("#feed")).to_have_attribute("data-state", "live")
+
+    # When the sign-in ends meanwhile, then the page asks for it again at its next look
+    page.context.clear_cookies()
+    other = a_run()
+    publish(kafka, [other.request(kafka)])
+    page.wait_for_url("**/sign-in")
+
+
 def test_what_an_event_says_is_text_and_never_markup(open_page: Opener, key: str, kafka: KafkaSettings) -> None:
     # Given a run whose every word wants to be markup
     run = a_run(workflow=HOSTILE, batch=HOSTILE, user=HOSTILE)
