@@ -73,6 +73,7 @@ QUESTIONS: dict[str, tuple[Select[Any], set[str]]] = {
     "the next of them": (queries.runs_query(EVERYBODY, None, None, 50, _AFTER), {"ix_runs_updated"}),
     "runs in flight": (queries.runs_query(EVERYBODY, _BUSY, None, 50, None), {"ix_runs_state_updated"}),
     "the next in flight": (queries.runs_query(EVERYBODY, _BUSY, None, 50, _AFTER), {"ix_runs_state_updated"}),
+    "how many in flight": (queries.state_query(EVERYBODY, _BUSY), {"ix_runs_state_updated"}),
     "runs of a workflow": (queries.runs_query(EVERYBODY, None, "w7", 50, None), {"ix_runs_workflow_updated"}),
     "runs of a user": (queries.runs_query(_ANN, None, None, 50, _AFTER), {"ix_runs_user_updated"}),
     "runs of a tenant": (
@@ -90,7 +91,7 @@ QUESTIONS: dict[str, tuple[Select[Any], set[str]]] = {
     "dead letters": (queries.places_query(dead_letters, 50, _PLACE), {"ix_dead_letters_at"}),
 }
 """The questions, and the indexes that may serve them."""
-_SORTED = {"batches of a user", "runs in flight", "the next in flight", "a batch", "a batch counted"}
+_SORTED = {"batches of a user", "how many in flight", "runs in flight", "the next in flight", "a batch", "a batch counted"}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
