@@ -91,7 +91,14 @@ QUESTIONS: dict[str, tuple[Select[Any], set[str]]] = {
     "dead letters": (queries.places_query(dead_letters, 50, _PLACE), {"ix_dead_letters_at"}),
 }
 """The questions, and the indexes that may serve them."""
-_SORTED = {"batches of a user", "how many in flight", "runs in flight", "the next in flight", "a batch", "a batch counted"}
+_SORTED = {
+    "batches of a user",
+    "how many in flight",
+    "runs in flight",
+    "the next in flight",
+    "a batch",
+    "a batch counted",
+}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
