@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 _OF_RUNS: Final = (RequestFact, ResultFact, ProgressFact)
 _FIRST_WINDOW: Final = 0.2  # seconds
 _LONGEST_WAIT: Final = 15.0
+_PAUSE: Final = 30.0
 
 
 class Forgets(Protocol):
@@ -100,6 +101,7 @@ class Saving:
         self._announcer = announcer
         self._metrics = metrics or StoreMetrics()
         self._silent: set[str] = set()
+        self._announces_again_at = 0.0
         self.failing: BaseException | None = None
 
     async def save(self, batch: Batch[Any]) -> list[StoredEvent]:
@@ -134,9 +136,12 @@ class Saving:
 
     async def announce(self, changed: Sequence[StoredEvent]) -> None:
         """Tell live views of changed rows, once they are stored for good. It raises nothing: they can be asked for as well."""
-        if changed and self._announcer is not None:
-            announcer = self._announcer
-            await self._tried("Live views are not told of changes", lambda: announcer.announce(changed))
+        announcer = self._announcer
+        if not changed or announcer is None or time.monotonic() < self._announces_again_at:
+            return
+        if not await self._tried("Live views are not told of changes", lambda: announcer.announce(changed)):
+            # Each try may take as long as the topic or a broker is waited for, and the next batch would wait with it.
+            self._announces_again_at = time.monotonic() + _PAUSE
 
     async def _saved(self, taken: Sequence[Taken]) -> list[StoredEvent]:
         """Save some; where the database will not have one of them, each half by itself."""
@@ -206,17 +211,18 @@ class Saving:
             state.upcoming_sleep,
         )
 
-    async def _tried(self, what: str, act: Callable[[], Awaitable[object]]) -> None:
-        """Do what may fail without harm; the first failure of an outage is logged."""
+    async def _tried(self, what: str, act: Callable[[], Awaitable[object]]) -> bool:
+        """Do what may fail without harm; whether it was done. The first failure of an outage is logged."""
         try:
             await act()
         except Exception as error:  # noqa: BLE001 - fails open, whatever it is
             log.log(logging.DEBUG if what in self._silent else logging.WARNING, "%s: %s", what, error)
             self._silent.add(what)
-        else:
-            if what in self._silent:
-                self._silent.discard(what)
-                log.warning("Over: %s", what)
+            return False
+        if what in self._silent:
+            self._silent.discard(what)
+            log.warning("Over: %s", what)
+        return True
 
 
 def _may_pass(error: BaseException) -> bool:

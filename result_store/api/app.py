@@ -58,6 +58,7 @@ def create_app(parts: ApiParts) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # it would load its scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # it would send callers to whatever host they have named
     )
     keys = ApiKeys(engine)
     app.state.parts = parts

@@ -3,6 +3,8 @@
 # ruff: noqa: TC001 - FastAPI reads the annotations of routes while the program runs
 from __future__ import annotations
 
+import logging
+import time
 from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID
 
@@ -11,12 +13,12 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from result_store import stream_ids
 from result_store.api.answers import parts_of, problems
-from result_store.api.auth import Admitted
-from result_store.errors import LiveFeedError
+from result_store.api.auth import Admitted, gate_of
+from result_store.errors import AccessRefusedError, DatabaseError, LiveFeedError
 from result_store.records import StoredEvent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from result_store.live import LiveFeed
     from result_store.records import Scope
@@ -24,12 +26,16 @@ if TYPE_CHECKING:
 
 __all__ = ["router"]
 
+logger = logging.getLogger(__name__)
+
 router = APIRouter(prefix="/internal/v1", tags=["live"])
 
 _EVENT: Final = "result_stored"
 _HEARTBEAT_SECONDS: Final = 15
 _SEND_SECONDS: Final = 30.0
 """How long a client may take nothing before it is sent away."""
+_CHECK_SECONDS: Final = 2.0
+"""How long a caller who has been let in is told things before it is asked again whether they still may."""
 _RETRY_MS: Final = 2000
 """How long a browser waits before it comes back."""
 
@@ -66,7 +72,10 @@ async def events(
     given = last_event_id or since
     cursor = stream_ids.parse(given) if given else None
     await feed.check()
-    stream = _Stream(feed, cursor, _wanted(caller.scope, workflow_run_id, correlation_id))
+    gate = gate_of(request)
+    stream = _Stream(
+        feed, cursor, _wanted(caller.scope, workflow_run_id, correlation_id), lambda: gate.identify(request)
+    )
     return EventSourceResponse(
         stream.events(),
         ping=_HEARTBEAT_SECONDS,
@@ -77,12 +86,24 @@ async def events(
 
 
 class _Stream:
-    """One client's stream."""
+    """One client's stream.
 
-    def __init__(self, feed: LiveFeed, since: Cursor | None, wanted: Callable[[StoredEvent], bool]) -> None:
+    Args:
+        may_still: raises where the client may not be told any more, say because its key was revoked meanwhile.
+    """
+
+    def __init__(
+        self,
+        feed: LiveFeed,
+        since: Cursor | None,
+        wanted: Callable[[StoredEvent], bool],
+        may_still: Callable[[], Awaitable[object]],
+    ) -> None:
         self._feed = feed
         self._since = since
         self._wanted = wanted
+        self._may_still = may_still
+        self._checked_at = time.monotonic()
         self._sent: str | None = None
 
     async def events(self) -> AsyncGenerator[ServerSentEvent]:
@@ -95,10 +116,20 @@ class _Stream:
                     # An id without data moves the client on and tells it nothing.
                     yield ServerSentEvent(id=at, retry=_RETRY_MS, comment="", sep="\n")
                 else:
+                    await self._check()
                     yield ServerSentEvent(record.event.model_dump_json(), event=_EVENT, id=at, sep="\n")
                 self._sent = at
+        except (AccessRefusedError, DatabaseError) as error:
+            # When it comes back, it is told why.
+            logger.info("a client of the live events is sent away: %s", error)
         finally:
             await watching.aclose()
+
+    async def _check(self) -> None:
+        now = time.monotonic()
+        if now - self._checked_at >= _CHECK_SECONDS:
+            await self._may_still()
+            self._checked_at = now
 
     def heartbeat(self) -> ServerSentEvent:
         """A comment; and, as the id, where the stream stands, so that what was not wanted is not read again."""

@@ -35,6 +35,13 @@ _SQLITE_POISON: Final = {
     sqlite3.SQLITE_RANGE,
 }
 
+_LOST: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    ConnectionResetError,
+)
+
 _URL: Final = variable("database_url")
 
 
@@ -89,7 +96,9 @@ def as_error(error: BaseException, doing: str) -> ResultStoreError:  # noqa: PLR
 
 def is_lost_connection(error: BaseException) -> bool:
     """Whether the connection is gone, so that the same over a new one may do."""
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated
+    return isinstance(error, _LOST) or (isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError))
 
 
 def _driver_error(error: BaseException) -> BaseException:

@@ -13,7 +13,7 @@ from result_store.database import migrations
 from result_store.roles import COMMANDS, Role
 from result_store.settings import StoreSettings
 from result_store.topics import ensure_store_topics
-from result_store.wiring import Outcome
+from result_store.wiring import Outcome, Wiring
 from tests.integration.store.conftest import Backend
 from workflow_events import KafkaSettings
 from workflow_events.testing.processes import free_port
@@ -135,6 +135,16 @@ async def test_every_role_finds_all_that_it_needs(ready: Backend) -> None:
         # Then all its parts are well
         assert findings
         assert {finding.part: finding.detail for finding in findings if finding.outcome is not Outcome.OK} == {}, role
+
+
+@pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+async def test_every_part_is_built_of_what_it_says_it_needs_and_no_more(ready: Backend) -> None:
+    for name in WIRING.parts:
+        # Given a role that needs one part alone, so that no other part's needs hide what this one did not say
+        alone = Wiring(WIRING.parts.values(), {Role.ALL: (name,)})
+        # When it is checked, then all is well
+        findings = await alone.check(Role.ALL, Store(ready.kafka, ready.settings, Role.ALL))
+        assert {finding.part: finding.detail for finding in findings if finding.outcome is not Outcome.OK} == {}, name
 
 
 @pytest.mark.parametrize("backend", ["embedded"], indirect=True)

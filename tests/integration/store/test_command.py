@@ -148,14 +148,17 @@ def test_one_process_stores_what_the_topics_tell_and_answers_for_it(
                 return known if known.get("state") == "success" and known.get("requested_at") else None
 
             run = wait_until(answer, PATIENCE, what=process.log_tail)
-            # And says that all its dependencies are well
+            # And says that all its dependencies are well, and the page is there, for those who may see it
             ready = client.get("/readyz")
+            page = client.get("/", follow_redirects=True)
         assert run is not None
         assert run["result"] == {"n": 2}
         assert run["user_id"] == "ann"
         assert ready.status_code == 200, ready.text
         wanted = {"database", "archive", "processor", "live feed"} | ({"cache"} if backend.name == "real" else set())
         assert set(ready.json()["dependencies"]) == wanted
+        assert page.status_code == 200
+        assert page.headers["content-type"].startswith("text/html")
         # And the archive has both messages
         kept = asyncio.run(Archive(backend.settings).get(run["result_archive_key"]))
         assert json.loads(kept)["result"] == {"n": 2}

@@ -224,10 +224,13 @@ async def test_a_message_that_the_database_will_never_take_is_kept_as_poison_and
     poison = answer(attempt=2**40)
     topic = kafka.workflow_results_topic
     messages = [wire.result_message(one, topic=topic, partition=0) for one in [*sound[:25], poison, *sound[25:]]]
-    async with opened(settings) as database:
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(opened(settings))
+        # And nobody to be told, for there is no such topic
+        announcer = await _started(stack, Announcer(kafka, "no-such-topic"))
         # When they are stored
         ends = await publish(kafka, messages)
-        async with at_work(Processor(kafka, settings, database)):
+        async with at_work(Processor(kafka, settings, database, announcer=announcer)):
             await everything_committed(kafka, settings.group_id, ends)
         # Then all others are there
         assert await count(database, "runs") == len(sound)
@@ -237,6 +240,7 @@ async def test_a_message_that_the_database_will_never_take_is_kept_as_poison_and
         assert (kept.error_type, kept.correlation_id) == ("poison", poison.correlation_id)
         assert kept.value == wire.encode(poison)
         assert "is kept as invalid" in caplog.text
+        assert caplog.text.count("Live views are not told") == 1
 
 
 @embedded

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.integration.store.conftest import Backend
 from tests.integration.store.history import history
+from tests.integration.store.one_processor import OneProcessor
 from tests.integration.store.processing import (
     PATIENCE,
     archived,
@@ -24,7 +24,6 @@ from tests.integration.store.processing import (
     stored_once,
 )
 from tests.integration.worker.observing import eventually
-from workflow_events.testing.processes import ServerProcess
 
 EVENTS: Final = int(os.environ.get("RESULT_STORE_EVENTS") or 20_000)
 """Different messages; 1,000,000 for the whole. By default the embedded backend, which is not there to scale, has a fifth."""
@@ -52,21 +51,19 @@ async def test_killed_ten_times_and_told_everything_twice_it_has_the_rows_and_th
         # When a processor works through them, and is killed with SIGKILL ten times, each time with some of it in its hands
         changes = {name: getattr(settings, name) for name in ("archive", "batch_size", "session_timeout")}
         environment = backend.environment(**changes)
-        command = [sys.executable, "-m", "tests.integration.store.one_processor"]
-        log = tmp_path / "processor.log"
-        with ServerProcess("processor", command, log_file=log, environment=environment) as processor:
+        with OneProcessor(environment, tmp_path / "processor.log") as processor:
             for kill in range(1, _KILLS + 1):
                 so_far = kill / (_KILLS + 1)
                 enough = expected * (1 - (1 - so_far) ** 2)  # of each pair, one is enough
 
                 async def has_come_far(enough: float = enough) -> bool:
-                    assert processor.is_running, processor.log_tail()
+                    processor.check()
                     return await count(database, "run_events") >= enough
 
                 await eventually(has_come_far, patience)
-                processor.kill()
-                processor.start()
+                processor.kill_and_start()
             await everything_committed(kafka, settings.group_id, ends)
+            assert processor.stop() == 0
         # Then rows and objects are those of a clean single pass
         assert await fingerprints(database) == await fingerprints(once)
         assert archived(settings) == archived(kept)

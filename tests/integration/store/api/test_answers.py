@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from result_store.api.problems import Problem
 from tests.integration.store.api.some_api import SomeApi, request_of, result_of, some_api
@@ -109,6 +110,18 @@ async def test_what_went_wrong_is_a_problem_with_an_id_to_quote(
     assert (failed.status_code, failed.headers["X-Correlation-ID"]) == (500, "mine")
     assert "hunter2" not in failed.text
     assert any(getattr(line, "correlation_id", None) == "mine" for line in caplog.records)
+
+    # And: where the database refuses, it is the store's fault, and its words are for the log
+    async with api.parts.database.engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE dead_letters RENAME TO gone"))
+    refused = await api.get("/internal/v1/dead-letters")
+    assert (refused.status_code, "The database refuses" in refused.text, "migrate" in refused.text) == (
+        503,
+        True,
+        False,
+    )
+    assert "result-store migrate" in caplog.text
+    assert (await api.get("/internal/v1/runs/")).status_code == 404
     counted = api.parts.metrics.exposition().decode()
     assert 'result_store_http_requests_total{method="GET",route="/internal/v1/runs",status="500"} 1.0' in counted
 

@@ -164,8 +164,8 @@ async def test_a_client_is_told_what_is_stored_and_after_a_break_what_it_has_mis
             assert sorted(await stream.numbers(25)) == list(range(1, 26))
 
 
-async def test_a_user_hears_of_their_own_and_only_of_what_they_ask_for(
-    embedded_settings: KafkaSettings, tmp_path: Path
+async def test_a_user_hears_of_their_own_and_only_of_what_they_ask_for_while_their_key_holds(
+    embedded_settings: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with live(embedded_settings, tmp_path) as world:
         ada = await world.api.headers(user_id="ada")
@@ -181,6 +181,12 @@ async def test_a_user_hears_of_their_own_and_only_of_what_they_ask_for(
         await world.announcer.announce([stored(4, user="bob"), stored(5, user="ada")])
         async with world.watching(ada, start) as hers:
             assert sorted(await hers.numbers(2)) == [2, 5]
+
+            # When the key is revoked, nothing more is told.
+            monkeypatch.setattr("result_store.api.events._CHECK_SECONDS", 0.0)
+            await world.api.app.state.gate._keys.revoke(ada["X-Internal-API-Key"].split("_")[1])
+            await world.announcer.announce([stored(6, user="ada")])
+            assert await hers.event() is None
 
         answer = await world.api.get("/internal/v1/events", {**everybody, "Last-Event-ID": "nonsense"})
         assert (answer.status_code, "Last-Event-ID" in answer.text) == (422, True)

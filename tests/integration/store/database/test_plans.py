@@ -6,12 +6,11 @@ import re
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Select, text
+from sqlalchemy import text
 
-from result_store.database import queries
+from result_store.database import statements
 from result_store.database.database import ResultDatabase
 from result_store.database.tables import dead_letters, invalid_messages
 from result_store.records import EVERYBODY, RunState, Scope
@@ -65,30 +64,30 @@ _ANN, _TEAM = Scope(user_id="u7"), Scope(tenant_id="t7")
 _AFTER = (at(0).replace(year=2026, month=1, day=1), uid(0))
 _PLACE = (datetime.fromisoformat("2026-01-01T06:00:00+00:00"), "t", 0, 25_000)
 _BUSY = [RunState.PENDING, RunState.ACCEPTED, RunState.RUNNING]
-QUESTIONS: dict[str, tuple[Select[Any], set[str]]] = {
-    "a run": (queries.run_query(uid(1), EVERYBODY), {"pk_runs"}),
-    "a run of a user": (queries.run_query(uid(1), _ANN), {"pk_runs"}),
-    "a timeline": (queries.timeline_query(uid(1)), {"ix_run_events_run"}),
-    "newest runs": (queries.runs_query(EVERYBODY, None, None, 50, None), {"ix_runs_updated"}),
-    "the next of them": (queries.runs_query(EVERYBODY, None, None, 50, _AFTER), {"ix_runs_updated"}),
-    "runs in flight": (queries.runs_query(EVERYBODY, _BUSY, None, 50, None), {"ix_runs_state_updated"}),
-    "the next in flight": (queries.runs_query(EVERYBODY, _BUSY, None, 50, _AFTER), {"ix_runs_state_updated"}),
-    "how many in flight": (queries.state_query(EVERYBODY, _BUSY), {"ix_runs_state_updated"}),
-    "runs of a workflow": (queries.runs_query(EVERYBODY, None, "w7", 50, None), {"ix_runs_workflow_updated"}),
-    "runs of a user": (queries.runs_query(_ANN, None, None, 50, _AFTER), {"ix_runs_user_updated"}),
+QUESTIONS: dict[str, tuple[statements.Question, set[str]]] = {
+    "a run": (statements.run_query(uid(1), EVERYBODY), {"pk_runs"}),
+    "a run of a user": (statements.run_query(uid(1), _ANN), {"pk_runs"}),
+    "a timeline": (statements.timeline_query(uid(1)), {"ix_run_events_run"}),
+    "newest runs": (statements.runs_query(EVERYBODY, None, None, 50, None), {"ix_runs_updated"}),
+    "the next of them": (statements.runs_query(EVERYBODY, None, None, 50, _AFTER), {"ix_runs_updated"}),
+    "runs in flight": (statements.runs_query(EVERYBODY, _BUSY, None, 50, None), {"ix_runs_state_updated"}),
+    "the next in flight": (statements.runs_query(EVERYBODY, _BUSY, None, 50, _AFTER), {"ix_runs_state_updated"}),
+    "how many in flight": (statements.state_query(EVERYBODY, _BUSY), {"ix_runs_state_updated"}),
+    "runs of a workflow": (statements.runs_query(EVERYBODY, None, "w7", 50, None), {"ix_runs_workflow_updated"}),
+    "runs of a user": (statements.runs_query(_ANN, None, None, 50, _AFTER), {"ix_runs_user_updated"}),
     "runs of a tenant": (
-        queries.runs_query(_TEAM, None, None, 50, _AFTER),
+        statements.runs_query(_TEAM, None, None, 50, _AFTER),
         {"ix_runs_tenant_updated", "ix_runs_updated"},
     ),
-    "a batch": (queries.batch_query("b7", EVERYBODY, 100, None), {"ix_runs_batch", "ix_runs_batch_updated"}),
-    "the next of a large batch": (queries.batch_query("large", EVERYBODY, 100, (uid(1),)), {"ix_runs_batch"}),
-    "a batch counted": (queries.count_query(["b7"], EVERYBODY), {"ix_runs_batch", "ix_runs_batch_updated"}),
-    "newest batches": (queries.batches_query(EVERYBODY, 50, None), {"ix_runs_updated", "ix_runs_batch_updated"}),
-    "the next batches": (queries.batches_query(EVERYBODY, 50, _AFTER), {"ix_runs_updated", "ix_runs_batch_updated"}),
-    "batches of a user": (queries.batches_query(_ANN, 50, None), {"ix_runs_user_updated", "ix_runs_batch_updated"}),
-    "invalid messages": (queries.places_query(invalid_messages, 50, None), {"ix_invalid_messages_at"}),
-    "the next invalid ones": (queries.places_query(invalid_messages, 50, _PLACE), {"ix_invalid_messages_at"}),
-    "dead letters": (queries.places_query(dead_letters, 50, _PLACE), {"ix_dead_letters_at"}),
+    "a batch": (statements.batch_query("b7", EVERYBODY, 100, None), {"ix_runs_batch", "ix_runs_batch_updated"}),
+    "the next of a large batch": (statements.batch_query("large", EVERYBODY, 100, (uid(1),)), {"ix_runs_batch"}),
+    "a batch counted": (statements.count_query(["b7"], EVERYBODY), {"ix_runs_batch", "ix_runs_batch_updated"}),
+    "newest batches": (statements.batches_query(EVERYBODY, 50, None), {"ix_runs_updated", "ix_runs_batch_updated"}),
+    "the next batches": (statements.batches_query(EVERYBODY, 50, _AFTER), {"ix_runs_updated", "ix_runs_batch_updated"}),
+    "batches of a user": (statements.batches_query(_ANN, 50, None), {"ix_runs_user_updated", "ix_runs_batch_updated"}),
+    "invalid messages": (statements.places_query(invalid_messages, 50, None), {"ix_invalid_messages_at"}),
+    "the next invalid ones": (statements.places_query(invalid_messages, 50, _PLACE), {"ix_invalid_messages_at"}),
+    "dead letters": (statements.places_query(dead_letters, 50, _PLACE), {"ix_dead_letters_at"}),
 }
 """The questions, and the indexes that may serve them."""
 _SORTED = {
@@ -119,9 +118,9 @@ async def filled(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     await database.close()
 
 
-async def _plan(database: ResultDatabase, statement: Select[Any]) -> str:
+async def _plan(database: ResultDatabase, question: statements.Question) -> str:
     dialect = database.engine.dialect
-    asked = statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+    asked = question.statement.params(question.values).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
     explain = "EXPLAIN" if dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
     async with database.engine.connect() as connection:
         return "\n".join(str(row[-1]) for row in await connection.exec_driver_sql(f"{explain} {asked}"))
@@ -129,8 +128,8 @@ async def _plan(database: ResultDatabase, statement: Select[Any]) -> str:
 
 async def test_each_question_is_answered_along_its_index(filled: ResultDatabase) -> None:
     wrong = {}
-    for question, (statement, indexes) in QUESTIONS.items():
-        plan = await _plan(filled, statement)
+    for question, (asked, indexes) in QUESTIONS.items():
+        plan = await _plan(filled, asked)
         used = set(re.findall(r"(?:pk|ix)_\w+", plan.replace("sqlite_autoindex_runs_1", "pk_runs")))
         reads_all = re.search(r"Seq Scan|^SCAN (?!anon)\w+$", plan, re.MULTILINE)
         # A page of each state is sorted, and all of one user's runs where they are few; nothing else is.
