@@ -60,9 +60,15 @@ async def say(settings: KafkaSettings, about: uuid.UUID, what: EventType, **data
 
 
 async def test_a_request_is_explained_at_every_step(
-    kafka_broker: Broker, settings: KafkaSettings, store: StoreApi, explain: Explain
+    kafka_broker: Broker,
+    settings: KafkaSettings,
+    store: StoreApi,
+    explain: Explain,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Given an id that nobody has published
+    # Given an id that nobody has published, and a group that no other test has workers in
+    group = f"workers-{uuid.uuid4().hex[:8]}"
+    monkeypatch.setenv("KAFKA_WORKFLOW_WORKER_GROUP", group)
     unknown = await asyncio.to_thread(explain, new_event_id())
     assert unknown.exit_code == 1
     assert "never published: there is no request with this id" in unknown.stdout
@@ -75,7 +81,7 @@ async def test_a_request_is_explained_at_every_step(
     assert "published for workflow 'w', attempt 1" in published.stdout
     assert "never accepted: " in published.stdout
     if isinstance(kafka_broker, ApacheKafka):
-        assert "there is no group `langgraph-workers`: no worker has ever run in it here" in published.stdout
+        assert f"there is no group `{group}`: no worker has ever run in it here" in published.stdout
     # When a worker has taken it, beats and begins
     await say(settings, asked, EventType.WORKFLOW_ACCEPTED, heartbeat_interval=60)
     assert "by worker w-1, never begun: worker w-1 is alive" in (await asyncio.to_thread(explain, asked)).stdout
