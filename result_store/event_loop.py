@@ -1,0 +1,25 @@
+"""The event loop that the store serves in: uvloop's where that is installed, as uvicorn has it by itself.
+
+A short answer is mostly work of the loop and of its sockets, and asyncio's own loop takes about twice as long over that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # there is none for Windows
+    new_event_loop = asyncio.new_event_loop
+
+__all__ = ["run_serving"]
+
+_Result = TypeVar("_Result")
+
+
+def run_serving(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """As :func:`asyncio.run`, in that loop."""
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(work)
