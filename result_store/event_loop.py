@@ -6,13 +6,8 @@ A short answer is mostly work of the loop and of its sockets, and asyncio's own 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
-
-try:
-    from uvloop import new_event_loop
-except ImportError:  # there is none for Windows
-    new_event_loop = asyncio.new_event_loop
 
 __all__ = ["run_serving"]
 
@@ -21,5 +16,13 @@ _Result = TypeVar("_Result")
 
 def run_serving(work: Coroutine[Any, Any, _Result]) -> _Result:
     """As :func:`asyncio.run`, in that loop."""
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(work)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop  # noqa: PLC0415 - there is none for Windows
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import Integer, bindparam, func, literal, literal_column, select, tuple_, union_all
 
-from result_store.database.answers import RECORD_COLUMNS, SUMMARY_COLUMNS
+from result_store.database.answers import RECORD_COLUMNS, SUMMARY_COLUMNS, TIMELINE_COLUMNS
 from result_store.database.tables import run_events, runs
 from result_store.records import RunState, Scope
 
@@ -134,7 +134,7 @@ def places_query(table: Table, limit: int, after: tuple[Any, ...] | None) -> Que
 
 
 _TIMELINE: Final = (
-    select(run_events)
+    select(*TIMELINE_COLUMNS)
     .where(run_events.c.correlation_id == bindparam("run"))
     .order_by(run_events.c.at.desc(), run_events.c.event_key.desc())
     .limit(LONGEST_TIMELINE)
