@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 from uuid import uuid4
 
-from starlette.datastructures import MutableHeaders
-
 from result_store.api.problems import problem_response
 
 if TYPE_CHECKING:
@@ -104,11 +102,11 @@ class ExchangeMiddleware:
             nonlocal status, streams
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers[CORRELATION_HEADER] = exchange.correlation_id
-                for name, value in (_SECURITY_HEADERS | exchange.headers).items():
-                    headers.setdefault(name, value)
-                if headers.get("content-type", "").startswith("text/event-stream"):
+                present = dict(message["headers"])
+                added = {**_SECURITY_HEADERS, **exchange.headers, CORRELATION_HEADER: exchange.correlation_id}
+                raw = ((name.lower().encode(), value.encode("latin-1")) for name, value in added.items())
+                message["headers"] = [*message["headers"], *(pair for pair in raw if pair[0] not in present)]
+                if present.get(b"content-type", b"").startswith(b"text/event-stream"):
                     # How long a client watches is no latency.
                     streams = True
                     self._note(scope, exchange, status, time.perf_counter() - began)
@@ -134,6 +132,8 @@ class ExchangeMiddleware:
     def _note(self, scope: Scope, exchange: Exchange, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", _UNKNOWN_ROUTE)
         self._metrics.answered(_method(scope), route, status, seconds)
+        if not logger.isEnabledFor(logging.INFO):
+            return
         logger.info(
             "%s %s: %d in %.1f ms",
             _method(scope),

@@ -83,9 +83,9 @@ def run_record(row: Row[Any], timeline: Sequence[TimelineEntry]) -> RunRecord:
     return RunRecord.model_validate(fields)
 
 
-def timeline_entry(row: Row[Any]) -> TimelineEntry:
-    """One thing that happened."""
-    fields = row._asdict()
+def timeline_entry(values: Iterable[Any]) -> TimelineEntry:
+    """One thing that happened, from the values of :data:`TIMELINE_COLUMNS`."""
+    fields = dict(zip(TimelineEntry.model_fields, values, strict=True))
     if fields["data"] is not None:
         fields["data"] = from_json(fields["data"])
     return TimelineEntry.model_validate(fields)

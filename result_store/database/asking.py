@@ -30,13 +30,16 @@ _POSTGRESQL = asyncpg_dialect()  # type: ignore[no-untyped-call]
 class Asking:
     """Asks single questions that only read.
 
+    Attributes:
+        is_postgresql: which of the two databases it is.
+
     Args:
         engine: the database's.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = reading(engine)
-        self._is_postgresql = engine.dialect.name == "postgresql"
+        self.is_postgresql = engine.dialect.name == "postgresql"
 
     async def rows(self, *questions: Question) -> list[Sequence[Row[Any]]]:
         """The rows of each, by one connection.
@@ -49,7 +52,7 @@ class Asking:
             # be as well; SQLAlchemy drops them all once it has met one.
             for directly in (True, False):
                 try:
-                    return await self._ask(questions, directly=directly and self._is_postgresql)
+                    return await self._ask(questions, directly=directly and self.is_postgresql)
                 except Exception as error:
                     if not is_lost_connection(error):
                         raise

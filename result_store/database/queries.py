@@ -30,6 +30,7 @@ from result_store.database.statements import (
     runs_query,
     state_query,
     timeline_query,
+    told_run_query,
 )
 from result_store.database.tables import dead_letters, invalid_messages
 from result_store.records import (
@@ -46,7 +47,7 @@ from result_store.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -72,10 +73,15 @@ class ResultQueries:
 
     async def run(self, correlation_id: UUID, scope: Scope = EVERYBODY) -> RunRecord | None:
         """All that is known of a request, with its timeline in order of time; None where nothing is."""
-        rows, timeline = await self._asking.rows(run_query(correlation_id, scope), timeline_query(correlation_id))
+        timeline: Sequence[Iterable[object]]
+        if self._asking.is_postgresql:
+            rows = await self._one(told_run_query(correlation_id, scope))
+            timeline = rows[0].timeline if rows else []
+        else:
+            rows, timeline = await self._asking.rows(run_query(correlation_id, scope), timeline_query(correlation_id))
         if not rows:
             return None
-        return run_record(rows[0], [timeline_entry(row) for row in reversed(timeline)])
+        return run_record(rows[0], [timeline_entry(values) for values in reversed(timeline)])
 
     async def runs(
         self,

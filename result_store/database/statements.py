@@ -32,6 +32,7 @@ __all__ = [
     "runs_query",
     "state_query",
     "timeline_query",
+    "told_run_query",
 ]
 
 LONGEST_TIMELINE: Final = 5_000
@@ -60,6 +61,11 @@ def run_query(correlation_id: UUID, scope: Scope) -> Question:
 def timeline_query(correlation_id: UUID) -> Question:
     """Its timeline, backwards."""
     return Question(_TIMELINE, {"run": correlation_id})
+
+
+def told_run_query(correlation_id: UUID, scope: Scope) -> Question:
+    """Both at once, of PostgreSQL: in the row's column ``timeline`` the timeline's rows are, backwards, as an array."""
+    return Question(_told_run_statement(_shape(scope)), {"run": correlation_id, **_owner(scope)})
 
 
 def runs_query(
@@ -144,6 +150,13 @@ _TIMELINE: Final = (
 @cache
 def _run_statement(owned_by: tuple[str, ...]) -> Select[Any]:
     return select(*RECORD_COLUMNS).where(runs.c.correlation_id == bindparam("run"), *_owned(owned_by))
+
+
+@cache
+def _told_run_statement(owned_by: tuple[str, ...]) -> Select[Any]:
+    entry = func.row(*TIMELINE_COLUMNS)
+    entries = _TIMELINE.with_only_columns(entry, maintain_column_froms=True).scalar_subquery()
+    return _run_statement(owned_by).add_columns(func.array(entries).label("timeline"))
 
 
 @cache
