@@ -28,6 +28,7 @@ __all__ = ["CORRELATION_HEADER", "CorrelationFilter", "Exchange", "ExchangeMiddl
 logger = logging.getLogger(__name__)
 
 CORRELATION_HEADER: Final = "X-Correlation-ID"
+_RAW_CORRELATION_HEADER: Final = CORRELATION_HEADER.lower().encode()
 _LONGEST_ID: Final = 128
 _UNPRINTABLE: Final = re.compile(r"[^\x21-\x7e]")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -35,7 +36,8 @@ _UNKNOWN_ROUTE: Final = "unknown"
 
 _current: ContextVar[str | None] = ContextVar("result_store_http_correlation_id", default=None)
 
-_SECURITY_HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+_SECURITY_HEADERS: Final = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+"""As ASGI has them."""
 
 
 @dataclass(slots=True)
@@ -91,7 +93,7 @@ class ExchangeMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(clean_id(_header(scope, CORRELATION_HEADER)))
+        exchange = Exchange(clean_id(_header(scope, _RAW_CORRELATION_HEADER)))
         scope.setdefault("state", {})["exchange"] = exchange
         token = _current.set(exchange.correlation_id)
         began = time.perf_counter()
@@ -103,9 +105,9 @@ class ExchangeMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 present = dict(message["headers"])
-                added = {**_SECURITY_HEADERS, **exchange.headers, CORRELATION_HEADER: exchange.correlation_id}
-                raw = ((name.lower().encode(), value.encode("latin-1")) for name, value in added.items())
-                message["headers"] = [*message["headers"], *(pair for pair in raw if pair[0] not in present)]
+                added = [(_RAW_CORRELATION_HEADER, exchange.correlation_id.encode()), *_SECURITY_HEADERS]
+                added += [(name.lower().encode(), value.encode("latin-1")) for name, value in exchange.headers.items()]
+                message["headers"] = [*message["headers"], *(one for one in added if one[0] not in present)]
                 if present.get(b"content-type", b"").startswith(b"text/event-stream"):
                     # How long a client watches is no latency.
                     streams = True
@@ -152,6 +154,5 @@ def _method(scope: Scope) -> str:
     return scope["method"] if scope["method"] in _METHODS else "other"
 
 
-def _header(scope: Scope, name: str) -> str | None:
-    wanted = name.lower().encode()
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == wanted), None)
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), None)
