@@ -126,11 +126,12 @@ def count_query(workflow_run_ids: Sequence[str], scope: Scope) -> Question:
     return Question(_count_statement(tuple(owner), one=False), {"batches": workflow_run_ids, **owner})
 
 
-def state_query(scope: Scope) -> Question:
-    """How many runs are in each state."""
-    return Question(
-        select(runs.c.state, func.count().label("number")).where(*_in_scope(runs, scope)).group_by(runs.c.state)
-    )
+def state_query(scope: Scope, states: Collection[RunState] | None = None) -> Question:
+    """How many runs are in each state, or in each of some."""
+    conditions = _in_scope(runs, scope)
+    if states is not None:
+        conditions.append(runs.c.state.in_(sorted({RunState(state).value for state in states})))
+    return Question(select(runs.c.state, func.count().label("number")).where(*conditions).group_by(runs.c.state))
 
 
 def places_query(table: Table, limit: int, after: tuple[Any, ...] | None) -> Question:

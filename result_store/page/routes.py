@@ -70,7 +70,7 @@ def _add_lists(routes: APIRouter, parts: ApiParts) -> None:
     async def in_flight(request: Request, cursor: Cursor = None) -> Response:
         frame = await _frame(request, "flight")
         found = await queries.runs(frame.scope, states=IN_FLIGHT, limit=_ROWS_IN_FLIGHT, cursor=cursor)
-        counts = await queries.count_by_state(frame.scope)
+        counts = await queries.count_by_state(frame.scope, states=IN_FLIGHT)
         return page("in_flight.html.j2", {"view": in_flight_view(frame, found, counts, cursor=cursor)})
 
     @routes.get("/runs")

@@ -147,15 +147,18 @@ async def test_a_replay_makes_the_same_rows_over_those_that_are_there_and_in_an_
     before = datetime.now(tz=UTC) - timedelta(minutes=5)
     await publish(kafka, [*messages, OutgoingMessage(kafka.workflow_results_topic, b"\xff{")])
     async with opened(settings) as database:
-        processor = Processor(kafka, backend.with_settings(batch_size=100), database, archive=Archive(settings))
+        options, sink = backend.with_settings(batch_size=100), Copies()
+        processor = Processor(kafka, options, database, archive=Archive(settings), sink=sink)
         first = await processor.replay(before)
         stored = await dump(database)
         async with stored_once(kafka, messages, tmp_path) as (once, _):
             assert {**stored, "invalid_messages": []} == await dump(once)
         assert len(stored["invalid_messages"]) == 1
-        # When all is read again
+        # When all is read again, as after the death of a processor that had not yet copied what it had stored
+        sink.ids.clear()
         again = await processor.replay(before)
-        # Then nothing changes
+        # Then nothing changes, and the copies are made
+        assert sink.ids == {row[0] for row in stored["runs"]}
         assert (again.messages, again.changed) == (first.messages, 0)
         assert sum(again.messages.values()) == len(messages) + 1
         assert await dump(database) == stored

@@ -72,6 +72,7 @@ QUESTIONS: dict[str, tuple[statements.Question, set[str]]] = {
     "the next of them": (statements.runs_query(EVERYBODY, None, None, 50, _AFTER), {"ix_runs_updated"}),
     "runs in flight": (statements.runs_query(EVERYBODY, _BUSY, None, 50, None), {"ix_runs_state_updated"}),
     "the next in flight": (statements.runs_query(EVERYBODY, _BUSY, None, 50, _AFTER), {"ix_runs_state_updated"}),
+    "how many in flight": (statements.state_query(EVERYBODY, _BUSY), {"ix_runs_state_updated"}),
     "runs of a workflow": (statements.runs_query(EVERYBODY, None, "w7", 50, None), {"ix_runs_workflow_updated"}),
     "runs of a user": (statements.runs_query(_ANN, None, None, 50, _AFTER), {"ix_runs_user_updated"}),
     "runs of a tenant": (
@@ -92,7 +93,14 @@ QUESTIONS: dict[str, tuple[statements.Question, set[str]]] = {
 OF_POSTGRESQL = {
     "a run and its timeline": (statements.told_run_query(uid(1), _ANN), {"pk_runs", "ix_run_events_run"}),
 }
-_SORTED = {"batches of a user", "runs in flight", "the next in flight", "a batch", "a batch counted"}
+_SORTED = {
+    "batches of a user",
+    "how many in flight",
+    "runs in flight",
+    "the next in flight",
+    "a batch",
+    "a batch counted",
+}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

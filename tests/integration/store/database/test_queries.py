@@ -112,6 +112,8 @@ async def test_the_state_follows_from_what_was_told(
     saved = await database.save(facts)
     assert [event.state for event in saved.changed] == [state]
     assert await database.queries.count_by_state() == {state: 1}
+    assert await database.queries.count_by_state(states=[state]) == {state: 1}
+    assert await database.queries.count_by_state(states=set(RunState) - {state}) == {}
 
 
 async def test_lists_are_read_page_by_page_without_gap_or_repetition(database: ResultDatabase) -> None:
