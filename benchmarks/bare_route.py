@@ -1,14 +1,21 @@
 """The baseline of the store's API: a route of the same framework on the same server that answers a constant of the same size.
 
+Served as the store is: by :class:`~result_store.api.serving.HttpService`, in the same event loop.
+
 ``python -m benchmarks.bare_route PORT BYTES``
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
-import uvicorn
 from fastapi import FastAPI
+
+from result_store.api.serving import HttpService
+from result_store.event_loop import run_serving
+from result_store.metrics import StoreMetrics
+from result_store.settings import StoreSettings
 
 __all__ = ["bare_app"]
 
@@ -25,6 +32,11 @@ def bare_app(size: int) -> FastAPI:
     return app
 
 
+async def _serve(port: int, size: int) -> None:
+    settings = StoreSettings(api_port=port, metrics=False)
+    async with HttpService(settings, bare_app(size), StoreMetrics()).serving():
+        await asyncio.Event().wait()
+
+
 if __name__ == "__main__":
-    port, size = map(int, sys.argv[1:3])
-    uvicorn.run(bare_app(size), host="127.0.0.1", port=port, log_level="warning", access_log=False)
+    run_serving(_serve(*map(int, sys.argv[1:3])))

@@ -60,10 +60,11 @@ def run(
     """
     with errors_in_words():
         kafka, settings = _settings_and_log()
-        from result_store.running import serve  # noqa: PLC0415 - see the module's docstring
+        from result_store.event_loop import run_serving  # noqa: PLC0415 - see the module's docstring
+        from result_store.running import serve  # noqa: PLC0415
 
         role = Role(only.value) if only is not None else Role.ALL
-        asyncio.run(serve(role, kafka, settings, create_topics=create_topics, migrate=migrate))
+        run_serving(serve(role, kafka, settings, create_topics=create_topics, migrate=migrate))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 from typing import Final, Literal
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -62,6 +63,9 @@ class StoreMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        # Looked up with each request, and there are few.
+        self._http_of = cache(self._http.labels)
+        self._http_time_of = cache(self._http_time.labels)
 
     def taken(self, topic: str, kind: str, count: int = 1) -> None:
         """Messages of a kind were stored.
@@ -110,8 +114,8 @@ class StoreMetrics:
             route: the template, such as ``/internal/v1/results/{correlation_id}``; never the path itself, of which there is no
                 end.
         """
-        self._http.labels(method, route, str(status)).inc()
-        self._http_time.labels(route).observe(seconds)
+        self._http_of(method, route, str(status)).inc()
+        self._http_time_of(route).observe(seconds)
 
     def exposition(self) -> bytes:
         """All of them as Prometheus reads them; of :data:`CONTENT_TYPE`."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import Depends, Request
+from fastapi.routing import APIRoute
 
 from result_store.api.access import ANYBODY, Caller, check_service, narrowed
 from result_store.api.exchange import exchange_of
@@ -16,6 +16,9 @@ from result_store.errors import AccessRefusedError
 from result_store.settings import variable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from fastapi import Request, Response
     from starlette.requests import HTTPConnection
 
     from result_store.api.keys import ApiKeys
@@ -28,9 +31,9 @@ __all__ = [
     "SERVICE_HEADER",
     "TENANT_HEADER",
     "USER_HEADER",
-    "Admitted",
     "Gate",
-    "admitted",
+    "GuardedRoute",
+    "caller_of",
     "gate_of",
 ]
 
@@ -38,6 +41,8 @@ KEY_HEADER: Final = "X-Internal-API-Key"
 SERVICE_HEADER: Final = "X-Service-ID"
 USER_HEADER: Final = "X-User-ID"
 TENANT_HEADER: Final = "X-Tenant-ID"
+_HEADERS: Final = {name.lower().encode(): name for name in (KEY_HEADER, SERVICE_HEADER, USER_HEADER, TENANT_HEADER)}
+"""By what ASGI calls them."""
 
 
 class Gate:
@@ -76,16 +81,17 @@ class Gate:
 
     async def identify(self, connection: HTTPConnection) -> Caller:
         """Who asks; as :meth:`admit`, and not counted."""
+        named = _named(connection)
         if self.open:
             self._check_host(connection)
             who = ANYBODY
-        elif _text(connection, KEY_HEADER) is None and COOKIE in connection.cookies:
+        elif KEY_HEADER not in named and COOKIE in connection.cookies:
             who = await self._signed_in(connection.cookies[COOKIE])
         else:
-            key = await self._keys.verify(_text(connection, KEY_HEADER))
-            check_service(_text(connection, SERVICE_HEADER), key.service, self._allowed)
+            key = await self._keys.verify(named.get(KEY_HEADER))
+            check_service(named.get(SERVICE_HEADER), key.service, self._allowed)
             who = Caller(f"key:{key.key_id}", key.service, key.scope)
-        scope = narrowed(who.scope, _text(connection, USER_HEADER), _text(connection, TENANT_HEADER))
+        scope = narrowed(who.scope, named.get(USER_HEADER), named.get(TENANT_HEADER))
         return Caller(who.name, who.service, scope)
 
     async def sign_in(self, connection: HTTPConnection, key_text: str) -> str:
@@ -145,24 +151,41 @@ def gate_of(connection: HTTPConnection) -> Gate:
     return gate
 
 
-async def admitted(request: Request) -> Caller:
-    """The dependency of every route that is not open to all; :mod:`result_store.api.openapi` describes the headers."""
-    return await gate_of(request).admit(request)
+class GuardedRoute(APIRoute):
+    """A route that is not open to all: it lets callers in before it looks at what they ask.
+
+    As a dependency, :meth:`Gate.admit` would have FastAPI look for parameters of a second function with each request, and there
+    are none; :mod:`result_store.api.openapi` describes the headers.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What answers a request."""
+        answer = super().get_route_handler()
+
+        async def admit_and_answer(request: Request) -> Response:
+            request.state.caller = await gate_of(request).admit(request)
+            return await answer(request)
+
+        return admit_and_answer
 
 
-Admitted = Annotated[Caller, Depends(admitted)]
-"""Who asks, in a route's parameters."""
+def caller_of(request: Request) -> Caller:
+    """Who asks, at a :class:`GuardedRoute`; another has no caller to give."""
+    caller: Caller = request.state.caller
+    return caller
 
 
-def _text(connection: HTTPConnection, name: str) -> str | None:
-    """A header that may stand there once. Names of users may be other than ASCII, and then are UTF-8."""
-    found = connection.headers.getlist(name)
-    if not found:
-        return None
-    if len(found) > 1:
-        raise AccessRefusedError(f"{name} stands there more than once: send it once.", status=HTTPStatus.FORBIDDEN)
-    value = found[0]
-    try:
-        return value.encode("latin-1").decode()
-    except UnicodeError:
-        return value
+def _named(connection: HTTPConnection) -> dict[str, str]:
+    """The headers that say who asks. Each may stand there once. Names of users may be other than ASCII, and then are UTF-8."""
+    found: dict[str, str] = {}
+    for raw, value in connection.scope["headers"]:
+        name = _HEADERS.get(raw)
+        if name is None:
+            continue
+        if name in found:
+            raise AccessRefusedError(f"{name} stands there more than once: send it once.", status=HTTPStatus.FORBIDDEN)
+        try:
+            found[name] = value.decode()
+        except UnicodeError:
+            found[name] = value.decode("latin-1")
+    return found

@@ -1,6 +1,6 @@
 """Requests that belong together: those of one ``workflow_run_id``."""
 
-# ruff: noqa: TC001, TC002 - FastAPI reads the annotations of routes while the program runs
+# ruff: noqa: TC002 - FastAPI reads the annotations of routes while the program runs
 from __future__ import annotations
 
 from typing import Annotated
@@ -10,25 +10,26 @@ from starlette.responses import Response
 
 from result_store.api.access import of_user
 from result_store.api.answers import Cursor, Limit, json_response, parts_of, problems, scope_key
-from result_store.api.auth import Admitted
+from result_store.api.auth import GuardedRoute, caller_of
 from result_store.api.problems import NotFoundError
 from result_store.records import BatchStatus, BatchSummary, Page
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/internal/v1/batches", tags=["batches"])
+router = APIRouter(prefix="/internal/v1/batches", tags=["batches"], route_class=GuardedRoute)
 
 
 @router.get("", response_model=Page[BatchSummary], responses=problems(), summary="Batches, the newest first")
 async def batches(
-    caller: Admitted,
     request: Request,
     user_id: Annotated[str | None, Query(min_length=1, max_length=1024, description="Of this user alone.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """Each batch with its requests counted; of those that the caller may see."""
-    scope = caller.scope if user_id is None else of_user(caller.scope, user_id)
+    scope = caller_of(request).scope
+    if user_id is not None:
+        scope = of_user(scope, user_id)
     found = await parts_of(request).database.queries.batches(scope, limit=limit, cursor=cursor)
     return json_response(found)
 
@@ -41,14 +42,13 @@ async def batches(
 )
 async def batches_of_user(
     user_id: Annotated[str, Path(min_length=1, max_length=1024)],
-    caller: Admitted,
     request: Request,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """Each batch with this user's requests counted."""
     parts = parts_of(request)
-    scope = of_user(caller.scope, user_id)
+    scope = of_user(caller_of(request).scope, user_id)
     key = f"batches:{scope_key(scope)}:{limit}:{cursor or ''}"
     known = await parts.cache.get(key)
     if known is not None:
@@ -67,18 +67,17 @@ async def batches_of_user(
 )
 async def batch_status(
     workflow_run_id: Annotated[str, Path(min_length=1, max_length=1024)],
-    caller: Admitted,
     request: Request,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
     """Counts by state and by phase, and the requests themselves, a page at a time."""
-    parts = parts_of(request)
-    key = f"batch:{scope_key(caller.scope)}:{limit}:{cursor or ''}:{workflow_run_id}"
+    parts, scope = parts_of(request), caller_of(request).scope
+    key = f"batch:{scope_key(scope)}:{limit}:{cursor or ''}:{workflow_run_id}"
     known = await parts.cache.get(key)
     if known is not None:
         return json_response(known)
-    found = await parts.database.queries.batch_status(workflow_run_id, caller.scope, limit=limit, cursor=cursor)
+    found = await parts.database.queries.batch_status(workflow_run_id, scope, limit=limit, cursor=cursor)
     if found is None:
         raise NotFoundError(
             "There is no batch with this workflow_run_id here that you may see: check the id, and whose it is."

@@ -13,7 +13,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from result_store import stream_ids
 from result_store.api.answers import parts_of, problems
-from result_store.api.auth import Admitted, gate_of
+from result_store.api.auth import GuardedRoute, caller_of, gate_of
 from result_store.errors import AccessRefusedError, DatabaseError, LiveFeedError
 from result_store.records import StoredEvent
 
@@ -28,7 +28,7 @@ __all__ = ["router"]
 
 logger = logging.getLogger(__name__)
 
-router = APIRouter(prefix="/internal/v1", tags=["live"])
+router = APIRouter(prefix="/internal/v1", tags=["live"], route_class=GuardedRoute)
 
 _EVENT: Final = "result_stored"
 _HEARTBEAT_SECONDS: Final = 15
@@ -54,7 +54,6 @@ _RETRY_MS: Final = 2000
     summary="What changes, as it does",
 )
 async def events(
-    caller: Admitted,
     request: Request,
     last_event_id: Annotated[
         str | None, Header(description="The last id that was seen: what came since is told first.")
@@ -74,7 +73,7 @@ async def events(
     await feed.check()
     gate = gate_of(request)
     stream = _Stream(
-        feed, cursor, _wanted(caller.scope, workflow_run_id, correlation_id), lambda: gate.identify(request)
+        feed, cursor, _wanted(caller_of(request).scope, workflow_run_id, correlation_id), lambda: gate.identify(request)
     )
     return EventSourceResponse(
         stream.events(),

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 from uuid import uuid4
 
-from starlette.datastructures import MutableHeaders
-
 from result_store.api.problems import problem_response
 
 if TYPE_CHECKING:
@@ -30,6 +28,7 @@ __all__ = ["CORRELATION_HEADER", "CorrelationFilter", "Exchange", "ExchangeMiddl
 logger = logging.getLogger(__name__)
 
 CORRELATION_HEADER: Final = "X-Correlation-ID"
+_RAW_CORRELATION_HEADER: Final = CORRELATION_HEADER.lower().encode()
 _LONGEST_ID: Final = 128
 _UNPRINTABLE: Final = re.compile(r"[^\x21-\x7e]")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -37,7 +36,8 @@ _UNKNOWN_ROUTE: Final = "unknown"
 
 _current: ContextVar[str | None] = ContextVar("result_store_http_correlation_id", default=None)
 
-_SECURITY_HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+_SECURITY_HEADERS: Final = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+"""As ASGI has them."""
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class ExchangeMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(clean_id(_header(scope, CORRELATION_HEADER)))
+        exchange = Exchange(clean_id(_header(scope, _RAW_CORRELATION_HEADER)))
         scope.setdefault("state", {})["exchange"] = exchange
         token = _current.set(exchange.correlation_id)
         began = time.perf_counter()
@@ -104,11 +104,11 @@ class ExchangeMiddleware:
             nonlocal status, streams
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers[CORRELATION_HEADER] = exchange.correlation_id
-                for name, value in (_SECURITY_HEADERS | exchange.headers).items():
-                    headers.setdefault(name, value)
-                if headers.get("content-type", "").startswith("text/event-stream"):
+                present = dict(message["headers"])
+                added = [(_RAW_CORRELATION_HEADER, exchange.correlation_id.encode()), *_SECURITY_HEADERS]
+                added += [(name.lower().encode(), value.encode("latin-1")) for name, value in exchange.headers.items()]
+                message["headers"] = [*message["headers"], *(one for one in added if one[0] not in present)]
+                if present.get(b"content-type", b"").startswith(b"text/event-stream"):
                     # How long a client watches is no latency.
                     streams = True
                     self._note(scope, exchange, status, time.perf_counter() - began)
@@ -134,6 +134,8 @@ class ExchangeMiddleware:
     def _note(self, scope: Scope, exchange: Exchange, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", _UNKNOWN_ROUTE)
         self._metrics.answered(_method(scope), route, status, seconds)
+        if not logger.isEnabledFor(logging.INFO):
+            return
         logger.info(
             "%s %s: %d in %.1f ms",
             _method(scope),
@@ -152,6 +154,5 @@ def _method(scope: Scope) -> str:
     return scope["method"] if scope["method"] in _METHODS else "other"
 
 
-def _header(scope: Scope, name: str) -> str | None:
-    wanted = name.lower().encode()
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == wanted), None)
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), None)

@@ -1,6 +1,6 @@
 """Lists: requests by where they stand, and what could not be read or was given up."""
 
-# ruff: noqa: TC001, TC002 - FastAPI reads the annotations of routes while the program runs
+# ruff: noqa: TC002 - FastAPI reads the annotations of routes while the program runs
 from __future__ import annotations
 
 from typing import Annotated
@@ -10,17 +10,16 @@ from starlette.responses import Response
 
 from result_store.api.access import check_unbound
 from result_store.api.answers import Cursor, Limit, json_response, parts_of, problems
-from result_store.api.auth import Admitted
+from result_store.api.auth import GuardedRoute, caller_of
 from result_store.records import DeadLetterRecord, InvalidMessageRecord, Page, RunState, RunSummary
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/internal/v1", tags=["lists"])
+router = APIRouter(prefix="/internal/v1", tags=["lists"], route_class=GuardedRoute)
 
 
 @router.get("/runs", response_model=Page[RunSummary], responses=problems(), summary="Requests, the newest first")
 async def runs(
-    caller: Admitted,
     request: Request,
     state: Annotated[list[RunState] | None, Query(description="Only those that stand there; any of several.")] = None,
     workflow_id: Annotated[
@@ -31,7 +30,7 @@ async def runs(
 ) -> Response:
     """Those that the caller may see."""
     found = await parts_of(request).database.queries.runs(
-        caller.scope, states=state, workflow_id=workflow_id, limit=limit, cursor=cursor
+        caller_of(request).scope, states=state, workflow_id=workflow_id, limit=limit, cursor=cursor
     )
     return json_response(found)
 
@@ -42,9 +41,9 @@ async def runs(
     responses=problems(),
     summary="Messages that are none, the newest first",
 )
-async def invalid_messages(caller: Admitted, request: Request, limit: Limit = 50, cursor: Cursor = None) -> Response:
+async def invalid_messages(request: Request, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """What could not be read, or was not signed, or the database would not take. Only for who may see everybody's."""
-    check_unbound(caller.scope)
+    check_unbound(caller_of(request).scope)
     return json_response(await parts_of(request).database.queries.invalid_messages(limit=limit, cursor=cursor))
 
 
@@ -54,7 +53,7 @@ async def invalid_messages(caller: Admitted, request: Request, limit: Limit = 50
     responses=problems(),
     summary="Messages that workers have given up, the newest first",
 )
-async def dead_letters(caller: Admitted, request: Request, limit: Limit = 50, cursor: Cursor = None) -> Response:
+async def dead_letters(request: Request, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """`workflow-events dlq` shows them whole and replays them. Only for who may see everybody's."""
-    check_unbound(caller.scope)
+    check_unbound(caller_of(request).scope)
     return json_response(await parts_of(request).database.queries.dead_letters(limit=limit, cursor=cursor))

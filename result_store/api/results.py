@@ -1,6 +1,5 @@
 """What became of one request."""
 
-# ruff: noqa: TC001 - FastAPI reads the annotations of routes while the program runs
 from __future__ import annotations
 
 from enum import StrEnum
@@ -11,7 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from result_store.api.answers import json_response, parts_of, problems, scope_key
-from result_store.api.auth import Admitted
+from result_store.api.auth import GuardedRoute, caller_of
 from result_store.api.problems import NotFoundError
 from result_store.errors import ArchiveError
 from result_store.records import RunRecord
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["find_run", "router"]
 
-router = APIRouter(prefix="/internal/v1/results", tags=["results"])
+router = APIRouter(prefix="/internal/v1/results", tags=["results"], route_class=GuardedRoute)
 
 _NOT_FOUND: Final = (
     "There is no request {correlation_id} here that you may see: check the id, and whose it is. Where it was published just now, "
@@ -40,14 +39,14 @@ class WholeMessage(StrEnum):
 
 
 @router.get("/{correlation_id}", response_model=RunRecord, responses=problems(404), summary="What became of a request")
-async def result(correlation_id: UUID, caller: Admitted, request: Request) -> Response:
+async def result(correlation_id: UUID, request: Request) -> Response:
     """The request's state, its result or error, and its timeline."""
-    parts = parts_of(request)
-    key = f"run:{correlation_id}:{scope_key(caller.scope)}"
+    parts, scope = parts_of(request), caller_of(request).scope
+    key = f"run:{correlation_id}:{scope_key(scope)}"
     known = await parts.cache.get(key)
     if known is not None:
         return json_response(known)
-    answer = (await find_run(parts, correlation_id, caller.scope)).model_dump_json().encode()
+    answer = (await find_run(parts, correlation_id, scope)).model_dump_json().encode()
     await parts.cache.put(key, answer, owner=str(correlation_id))
     return json_response(answer)
 
@@ -64,12 +63,10 @@ async def result(correlation_id: UUID, caller: Admitted, request: Request) -> Re
     },
     summary="A request's message, whole",
 )
-async def raw(
-    correlation_id: UUID, caller: Admitted, request: Request, message: WholeMessage = WholeMessage.RESULT
-) -> Response:
+async def raw(correlation_id: UUID, request: Request, message: WholeMessage = WholeMessage.RESULT) -> Response:
     """The message as it lies in the archive: every field, also those that the store has no use for."""
     parts = parts_of(request)
-    run = await _run(parts, correlation_id, caller.scope)
+    run = await _run(parts, correlation_id, caller_of(request).scope)
     key = run.result_archive_key if message is WholeMessage.RESULT else run.request_archive_key
     if key is None:
         raise NotFoundError(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json
 
-from result_store.database.tables import runs
+from result_store.database.tables import run_events, runs
 from result_store.records import (
     PHASES,
+    BatchStatus,
     BatchSummary,
     DeadLetterRecord,
     Execution,
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
 __all__ = [
     "RECORD_COLUMNS",
     "SUMMARY_COLUMNS",
+    "TIMELINE_COLUMNS",
     "batch_summaries",
     "dead_letter_record",
     "invalid_message_record",
     "run_record",
     "run_summary",
     "timeline_entry",
+    "whole_batch",
 ]
 
 _EXECUTION: Final = {
@@ -52,16 +55,25 @@ SUMMARY_COLUMNS: Final = [runs.c[name] for name in RunSummary.model_fields if na
 """The columns that :func:`run_summary` takes."""
 RECORD_COLUMNS: Final = [runs.c[name] for name in (*RunRecord.model_fields, *_EXECUTION) if name in runs.c]
 """The columns that :func:`run_record` takes."""
+TIMELINE_COLUMNS: Final = [run_events.c[name] for name in TimelineEntry.model_fields]
+"""The columns that :func:`timeline_entry` takes."""
 
 
 def run_summary(row: Row[Any]) -> RunSummary:
     """A request in short."""
-    return RunSummary.model_validate({**row._asdict(), "phase": PHASES[RunState(row.state)]})
+    return RunSummary.model_validate(_summary(row))
+
+
+def _summary(row: Row[Any]) -> dict[str, Any]:
+    fields: dict[str, Any] = row._asdict()
+    fields["phase"] = PHASES[fields["state"]]
+    return fields
 
 
 def run_record(row: Row[Any], timeline: Sequence[TimelineEntry]) -> RunRecord:
     """All of a request."""
-    fields = {**row._asdict(), "phase": PHASES[RunState(row.state)], "timeline": timeline}
+    fields = {**row._asdict(), "timeline": timeline}
+    fields["phase"] = PHASES[fields["state"]]
     execution = {field: fields.pop(column) for column, field in _EXECUTION.items()}
     if any(value is not None for value in execution.values()):
         fields["execution"] = Execution.model_validate(execution)
@@ -71,12 +83,28 @@ def run_record(row: Row[Any], timeline: Sequence[TimelineEntry]) -> RunRecord:
     return RunRecord.model_validate(fields)
 
 
-def timeline_entry(row: Row[Any]) -> TimelineEntry:
-    """One thing that happened."""
-    fields = {name: getattr(row, name) for name in TimelineEntry.model_fields}
+def timeline_entry(values: Iterable[Any]) -> TimelineEntry:
+    """One thing that happened, from the values of :data:`TIMELINE_COLUMNS`."""
+    fields = dict(zip(TimelineEntry.model_fields, values, strict=True))
     if fields["data"] is not None:
         fields["data"] = from_json(fields["data"])
     return TimelineEntry.model_validate(fields)
+
+
+def whole_batch(workflow_run_id: str, rows: Sequence[Row[Any]]) -> BatchStatus:
+    """A batch from the rows of all of its requests, of which there is one at least."""
+    requests = [_summary(row) for row in rows]
+    return BatchStatus.model_validate(
+        {
+            "workflow_run_id": workflow_run_id,
+            "total": len(requests),
+            "by_state": Counter(one["state"] for one in requests),
+            "by_phase": Counter(one["phase"].value for one in requests),
+            "requested_at": min((one["requested_at"] for one in requests if one["requested_at"]), default=None),
+            "updated_at": max(one["updated_at"] for one in requests),
+            "requests": {"items": requests},
+        }
+    )
 
 
 def batch_summaries(counts: Iterable[Row[Any]]) -> dict[str, BatchSummary]:

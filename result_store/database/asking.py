@@ -6,7 +6,7 @@ cost several times what the database takes to find one row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +18,7 @@ from result_store.database.faults import is_lost_connection, mapped
 
 if TYPE_CHECKING:
     from sqlalchemy import Row, Select
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from result_store.database.statements import Question
 
@@ -30,13 +30,16 @@ _POSTGRESQL = asyncpg_dialect()  # type: ignore[no-untyped-call]
 class Asking:
     """Asks single questions that only read.
 
+    Attributes:
+        is_postgresql: which of the two databases it is.
+
     Args:
         engine: the database's.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = reading(engine)
-        self._is_postgresql = engine.dialect.name == "postgresql"
+        self.is_postgresql = engine.dialect.name == "postgresql"
 
     async def rows(self, *questions: Question) -> list[Sequence[Row[Any]]]:
         """The rows of each, by one connection.
@@ -49,23 +52,48 @@ class Asking:
             # be as well; SQLAlchemy drops them all once it has met one.
             for directly in (True, False):
                 try:
-                    return await self._ask(questions, directly=directly and self._is_postgresql)
+                    return await self._ask(questions, directly=directly and self.is_postgresql)
                 except Exception as error:
                     if not is_lost_connection(error):
                         raise
             return await self._ask(questions, directly=False)
 
     async def _ask(self, questions: Sequence[Question], *, directly: bool) -> list[Sequence[Row[Any]]]:
+        if directly:
+            prepared = [
+                (native, values) for statement, values in questions if values and (native := _native(statement))
+            ]
+            if len(prepared) == len(questions):
+                return await self._directly(prepared)
         async with self._engine.connect() as connection:
-            if directly and all(question.values for question in questions):
-                return await _directly(connection, questions)
             return [(await connection.execute(statement, values)).all() for statement, values in questions]
+
+    async def _directly(self, prepared: Sequence[tuple[_Native, Mapping[str, Any]]]) -> list[Sequence[Row[Any]]]:
+        # No transaction of SQLAlchemy's begins on it, so there is none to end, and to give it back waits for nothing.
+        pooled = await self._engine.raw_connection()
+        try:
+            driver: Any = pooled.driver_connection
+            try:
+                return [
+                    await driver.fetch(native.sql, *native.told(values), record_class=_Row)
+                    for native, values in prepared
+                ]
+            except BaseException:
+                if driver.is_closed():
+                    pooled.invalidate()
+                raise
+        finally:
+            pooled.close()
 
 
 class _Native(NamedTuple):
     sql: str
     names: tuple[str, ...]
     fixed: dict[str, Any]
+
+    def told(self, values: Mapping[str, Any]) -> list[Any]:
+        """The values in the order that the statement takes them in."""
+        return [values[name] if name in values else self.fixed[name] for name in self.names]
 
 
 class _Row(asyncpg.Record):  # type: ignore[misc]  # asyncpg is untyped
@@ -90,21 +118,3 @@ def _native(statement: Select[Any]) -> _Native | None:
     if "POSTCOMPILE" in str(compiled):
         return None
     return _Native(str(compiled), tuple(compiled.positiontup or ()), compiled.params)
-
-
-async def _directly(connection: AsyncConnection, questions: Sequence[Question]) -> list[Sequence[Row[Any]]]:
-    found: list[Sequence[Row[Any]]] = []
-    driver: Any = (await connection.get_raw_connection()).driver_connection
-    try:
-        for statement, values in questions:
-            native = _native(statement)
-            if native is None:
-                found.append((await connection.execute(statement, values)).all())
-                continue
-            told = (values[name] if name in values else native.fixed[name] for name in native.names)
-            found.append(await driver.fetch(native.sql, *told, record_class=_Row))
-    except BaseException:
-        if driver.is_closed():
-            await connection.invalidate()
-        raise
-    return found

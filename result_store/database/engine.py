@@ -46,6 +46,7 @@ def make_engine(settings: StoreSettings) -> AsyncEngine:
             pool_size=settings.database_connections,
             max_overflow=0,
             pool_timeout=_POOL_WAIT,
+            pool_use_lifo=True,  # the one used last has its statements prepared, and its server process awake
             hide_parameters=True,
             connect_args={"timeout": _CONNECT, "server_settings": {"application_name": "result-store"}},
         )

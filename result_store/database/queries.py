@@ -14,6 +14,7 @@ from result_store.database.answers import (
     run_record,
     run_summary,
     timeline_entry,
+    whole_batch,
 )
 from result_store.database.asking import Asking
 from result_store.database.cursors import decode_cursor, encode_cursor
@@ -29,6 +30,7 @@ from result_store.database.statements import (
     runs_query,
     state_query,
     timeline_query,
+    told_run_query,
 )
 from result_store.database.tables import dead_letters, invalid_messages
 from result_store.records import (
@@ -45,7 +47,7 @@ from result_store.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -71,10 +73,15 @@ class ResultQueries:
 
     async def run(self, correlation_id: UUID, scope: Scope = EVERYBODY) -> RunRecord | None:
         """All that is known of a request, with its timeline in order of time; None where nothing is."""
-        rows, timeline = await self._asking.rows(run_query(correlation_id, scope), timeline_query(correlation_id))
+        timeline: Sequence[Iterable[object]]
+        if self._asking.is_postgresql:
+            rows = await self._one(told_run_query(correlation_id, scope))
+            timeline = rows[0].timeline if rows else []
+        else:
+            rows, timeline = await self._asking.rows(run_query(correlation_id, scope), timeline_query(correlation_id))
         if not rows:
             return None
-        return run_record(rows[0], [timeline_entry(row) for row in reversed(timeline)])
+        return run_record(rows[0], [timeline_entry(values) for values in reversed(timeline)])
 
     async def runs(
         self,
@@ -99,9 +106,12 @@ class ResultQueries:
     ) -> BatchStatus | None:
         """How far a batch's requests have come, and a page of them in the order of their ids; None where there are none."""
         after = decode_cursor("batch", (UUID,), cursor)
-        counts, rows = await self._asking.rows(
-            count_query([workflow_run_id], scope), batch_query(workflow_run_id, scope, limit, after)
-        )
+        page = batch_query(workflow_run_id, scope, limit, after)
+        if after is None:
+            rows = await self._one(page)
+            if len(rows) <= limit:  # all of them: what they tell, the database need not count
+                return whole_batch(workflow_run_id, rows) if rows else None
+        counts, rows = await self._asking.rows(count_query([workflow_run_id], scope), page)
         summaries = batch_summaries(counts)
         if workflow_run_id not in summaries:
             return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import Integer, bindparam, func, literal, literal_column, select, tuple_, union_all
 
-from result_store.database.answers import RECORD_COLUMNS, SUMMARY_COLUMNS
+from result_store.database.answers import RECORD_COLUMNS, SUMMARY_COLUMNS, TIMELINE_COLUMNS
 from result_store.database.tables import run_events, runs
 from result_store.records import RunState, Scope
 
@@ -32,6 +32,7 @@ __all__ = [
     "runs_query",
     "state_query",
     "timeline_query",
+    "told_run_query",
 ]
 
 LONGEST_TIMELINE: Final = 5_000
@@ -60,6 +61,11 @@ def run_query(correlation_id: UUID, scope: Scope) -> Question:
 def timeline_query(correlation_id: UUID) -> Question:
     """Its timeline, backwards."""
     return Question(_TIMELINE, {"run": correlation_id})
+
+
+def told_run_query(correlation_id: UUID, scope: Scope) -> Question:
+    """Both at once, of PostgreSQL: in the row's column ``timeline`` the timeline's rows are, backwards, as an array."""
+    return Question(_told_run_statement(_shape(scope)), {"run": correlation_id, **_owner(scope)})
 
 
 def runs_query(
@@ -135,7 +141,7 @@ def places_query(table: Table, limit: int, after: tuple[Any, ...] | None) -> Que
 
 
 _TIMELINE: Final = (
-    select(run_events)
+    select(*TIMELINE_COLUMNS)
     .where(run_events.c.correlation_id == bindparam("run"))
     .order_by(run_events.c.at.desc(), run_events.c.event_key.desc())
     .limit(LONGEST_TIMELINE)
@@ -145,6 +151,13 @@ _TIMELINE: Final = (
 @cache
 def _run_statement(owned_by: tuple[str, ...]) -> Select[Any]:
     return select(*RECORD_COLUMNS).where(runs.c.correlation_id == bindparam("run"), *_owned(owned_by))
+
+
+@cache
+def _told_run_statement(owned_by: tuple[str, ...]) -> Select[Any]:
+    entry = func.row(*TIMELINE_COLUMNS)
+    entries = _TIMELINE.with_only_columns(entry, maintain_column_froms=True).scalar_subquery()
+    return _run_statement(owned_by).add_columns(func.array(entries).label("timeline"))
 
 
 @cache

@@ -153,6 +153,12 @@ async def test_lists_are_read_page_by_page_without_gap_or_repetition(database: R
         at(0),
     )
 
+    # and so where one page holds all of it
+    whole = await ask.batch_status("b1", limit=len(members))
+    assert whole is not None
+    assert (whole.requests.next, len(whole.requests.items)) == (None, len(members))
+    assert whole.model_dump(exclude={"requests"}) == status.model_dump(exclude={"requests"})
+
     async def requests(cursor: str | None) -> Page[Any]:
         found = await ask.batch_status("b1", limit=2, cursor=cursor)
         assert found is not None
