@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from workflow_events.errors import WorkflowEventsError
 from workflow_events.replies.store_questions import Outage, Question, is_long_ago, reply_in
 from workflow_events.stored_results import AsyncStoredResults
+from workflow_events.task_groups import finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +102,7 @@ class SecondSource:
             for expectation in tuple(self._open):
                 self.leave(expectation)
             with contextlib.suppress(OSError, RuntimeError):  # connections of which nobody wants to hear any more
-                await self._store.aclose()
+                await finish(self._store.aclose())
 
     async def _work(self) -> None:
         while True:

@@ -61,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
                 if "database" in options:
                     self.engine.query(f"USE `{options['database']}`")
                 answer = self._answer(options, body, values)
-        except chdb.ChdbError as error:
+        except Exception as error:  # noqa: BLE001 - chdb's own; its module may have been loaded twice, and its class with it
             code = re.search(r"Code: (\d+)", str(error))
             self._reply(500, str(error).encode(), {"X-ClickHouse-Exception-Code": code[1] if code else "1002"})
         else:
