@@ -33,11 +33,11 @@ endif
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 
-services: ## install PostgreSQL, Java and Maven where they are missing and we are root
+services: ## install PostgreSQL, Redis, Chromium, Java and Maven where they are missing and we are root
 	@.ci/install-services
 
-demo: setup ## a real Airflow DAG asks a real LangGraph worker, over an embedded broker
-	PYTHONPATH=dags $(BIN)/python -m demo
+demo: setup ## a real Airflow DAG asks a real LangGraph worker, over an embedded broker; DEMO=--store keeps and shows it all
+	PYTHONPATH=dags $(BIN)/python -m demo $(DEMO)
 
 test: setup services ## all tests, on every real part that can be had here
 	$(BIN)/pytest --numprocesses 2

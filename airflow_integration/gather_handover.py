@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from airflow_integration.batch import PackedRequests, unpack
-from airflow_integration.handover import TimedOut, WentUnheard, error_named, tell_error, told_timeout, told_unheard
+from airflow_integration.handover import (
+    TimedOut,
+    WentUnheard,
+    error_named,
+    no_store,
+    tell_error,
+    told_timeout,
+    told_unheard,
+)
 from workflow_events.errors import GatherTimeoutError, InvalidEventError
 
 if TYPE_CHECKING:
@@ -46,7 +54,8 @@ class GatherHandover(TypedDict, total=False):
 
     Attributes:
         requests: all of them.
-        answers: for each in order the result event as JSON text, or its partition and offset, or None.
+        answers: for each in order the result event as JSON text, or its partition and offset, or None; an empty list stands
+            for one that the result store has.
         timed_out: what the reader knew at the deadline, where that came first.
         went_unheard: the clock of the first that is missing, where it was clocks that ended the wait.
         failed: type and message of another error of ours.
@@ -75,7 +84,7 @@ def hand_over_replies(
             limit -= reply.size
             answers.append(reply.event.model_dump_json(exclude_none=True))
         else:
-            answers.append([reply.position.partition, reply.position.offset])
+            answers.append([] if reply.position is None else [reply.position.partition, reply.position.offset])
     handover: GatherHandover = {"requests": requests, "answers": answers}
     if timed_out is not None:
         handover["timed_out"] = timed_out
@@ -92,11 +101,13 @@ def hand_over_gather_error(requests: PackedRequests, error: WorkflowEventsError)
 def take_over_gathered(
     handover: GatherHandover,
     read: Callable[[Mapping[RecordPosition, UUID]], Mapping[RecordPosition, WorkflowResultEvent]],
+    read_stored: Callable[[PendingRequest], WorkflowResultEvent] = no_store,
 ) -> Gathered:
     """The results that an event holds or refers to.
 
     Args:
-        read: fetches referenced results, all at once.
+        read: fetches referenced results from the log, all at once.
+        read_stored: fetches one from the result store.
 
     Raises:
         WorkflowEventsError: the error that the trigger met.
@@ -108,15 +119,33 @@ def take_over_gathered(
     if "answers" not in handover:
         failed = handover.get("failed") or {"type": "", "message": "the trigger's event says nothing"}
         raise error_named(failed["type"])(failed["message"])
+    requests = unpack(handover["requests"])
+    results = _results(handover["answers"], requests, read, read_stored)
+    timed_out = None
+    if "timed_out" in handover:
+        missing = [request for request, result in zip(requests, results, strict=True) if result is None]
+        timed_out = GatherTimeoutError(missing, results, **told_timeout(handover["timed_out"]))
+        if "went_unheard" in handover:
+            timed_out.__cause__ = told_unheard(missing[0], handover["went_unheard"])
+    return Gathered(requests, results, timed_out)
+
+
+def _results(
+    answers: Sequence[str | list[int] | None],
+    requests: Sequence[PendingRequest],
+    read: Callable[[Mapping[RecordPosition, UUID]], Mapping[RecordPosition, WorkflowResultEvent]],
+    read_stored: Callable[[PendingRequest], WorkflowResultEvent],
+) -> list[WorkflowResultEvent | None]:
     from workflow_events.events import WorkflowResultEvent  # noqa: PLC0415
     from workflow_events.replies.records import RecordPosition  # noqa: PLC0415
 
-    requests = unpack(handover["requests"])
     results: list[WorkflowResultEvent | None] = [None] * len(requests)
     elsewhere: dict[int, RecordPosition] = {}
-    for index, answer in enumerate(handover["answers"]):
+    for index, answer in enumerate(answers):
         if isinstance(answer, str):
             results[index] = WorkflowResultEvent.model_validate(json.loads(answer))
+        elif answer == []:
+            results[index] = read_stored(requests[index])
         elif answer is not None:
             partition, offset = answer
             elsewhere[index] = RecordPosition(requests[index].reply_topic, partition, offset)
@@ -124,11 +153,4 @@ def take_over_gathered(
         found = read({position: requests[index].correlation_id for index, position in elsewhere.items()})
         for index, position in elsewhere.items():
             results[index] = found[position]
-    timed_out = None
-    if "timed_out" in handover:
-        read_to, cause = told_timeout(handover["timed_out"])
-        missing = [request for request, result in zip(requests, results, strict=True) if result is None]
-        timed_out = GatherTimeoutError(missing, results, read_to=read_to, cause=cause)
-        if "went_unheard" in handover:
-            timed_out.__cause__ = told_unheard(missing[0], handover["went_unheard"])
-    return Gathered(requests, results, timed_out)
+    return results

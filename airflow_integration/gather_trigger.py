@@ -124,7 +124,8 @@ class WorkflowGatherTrigger(SettledTrigger):
                     gathering.add(index, reply)
             if gathering.done:
                 return found, None, None
-            return found, tell_timeout(reader.cursor(), reader.trouble()), _clock_of(expected[gathering.missing[0]])
+            told = tell_timeout(reader.cursor(), reader.trouble(), reader.store_trouble())
+            return found, told, _clock_of(expected[gathering.missing[0]])
 
 
 def _clock_of(expected: Expectation) -> WentUnheard | None:

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from workflow_events import errors
 from workflow_events.errors import (
     InvalidEventError,
     NotAcceptedError,
     ResultTimeoutError,
+    ResultUnavailableError,
     WorkerSilentError,
     WorkflowEventsError,
     WorkflowResultError,
@@ -37,6 +38,7 @@ __all__ = [
     "error_named",
     "hand_over_error",
     "hand_over_reply",
+    "no_store",
     "pending_of",
     "take_over",
     "tell_error",
@@ -53,10 +55,12 @@ class TimedOut(TypedDict):
     Attributes:
         read_to: how far it had read, by partition; JSON has texts for keys.
         cause: its last error, if it still held.
+        store: why the result store could not be asked, if it could not.
     """
 
     read_to: dict[str, int]
     cause: str | None
+    store: NotRequired[str | None]
 
 
 class WentUnheard(TypedDict, total=False):
@@ -84,6 +88,7 @@ class Handover(TypedDict, total=False):
         pending: the request, as :meth:`PendingRequest.to_json` gives it.
         result: the result event, JSON text.
         position: where the result event is, if it is too large.
+        stored: True where it is too large and the result store has it.
         timed_out: how far was read, and the reader's last error.
         went_unheard: the clock that ran out before.
         failed: type and message of another error of ours.
@@ -92,6 +97,7 @@ class Handover(TypedDict, total=False):
     pending: dict[str, Any]
     result: str
     position: dict[str, Any]
+    stored: bool
     timed_out: TimedOut
     went_unheard: WentUnheard
     failed: dict[str, str]
@@ -101,6 +107,8 @@ def hand_over_reply(pending: PendingRequest, reply: Reply, limit: int) -> Handov
     """A result, inline up to ``limit`` bytes, else as a reference."""
     if reply.size <= limit:
         return {"pending": pending.to_json(), "result": reply.event.model_dump_json(exclude_none=True)}
+    if reply.position is None:
+        return {"pending": pending.to_json(), "stored": True}
     return {"pending": pending.to_json(), "position": reply.position.to_json()}
 
 
@@ -109,18 +117,20 @@ def hand_over_error(pending: PendingRequest, error: WorkflowEventsError) -> Hand
     if isinstance(error, NotAcceptedError | WorkerSilentError):
         return {"pending": pending.to_json(), "went_unheard": tell_unheard(error)}
     if isinstance(error, ResultTimeoutError):
-        return {"pending": pending.to_json(), "timed_out": tell_timeout(error.read_to, error.cause)}
+        return {"pending": pending.to_json(), "timed_out": tell_timeout(error.read_to, error.cause, error.store)}
     return {"pending": pending.to_json(), "failed": tell_error(error)}
 
 
-def tell_timeout(read_to: Mapping[int, int], cause: str | None) -> TimedOut:
+def tell_timeout(read_to: Mapping[int, int], cause: str | None, store: str | None = None) -> TimedOut:
     """A deadline that came first, for a handover."""
-    return {"read_to": {str(partition): offset for partition, offset in read_to.items()}, "cause": cause}
+    read = {str(partition): offset for partition, offset in read_to.items()}
+    return {"read_to": read, "cause": cause, "store": store} if store else {"read_to": read, "cause": cause}
 
 
-def told_timeout(told: TimedOut) -> tuple[dict[int, int], str | None]:
-    """How far was read, and the cause, from a handover."""
-    return {int(partition): int(offset) for partition, offset in told["read_to"].items()}, told["cause"]
+def told_timeout(told: TimedOut) -> dict[str, Any]:
+    """What a :class:`ResultTimeoutError` takes besides its request, from a handover."""
+    read_to = {int(partition): int(offset) for partition, offset in told["read_to"].items()}
+    return {"read_to": read_to, "cause": told["cause"], "store": told.get("store")}
 
 
 def tell_unheard(error: NotAcceptedError | WorkerSilentError) -> WentUnheard:
@@ -172,13 +182,27 @@ def pending_of(handover: Handover) -> PendingRequest:
     return PendingRequest.from_json(handover["pending"])
 
 
+def no_store(pending: PendingRequest) -> WorkflowResultEvent:
+    """Reads nothing from the result store, for who has none.
+
+    Raises:
+        ResultUnavailableError: always.
+    """
+    raise ResultUnavailableError(
+        f"The result of request {pending.correlation_id} is in the result store, and nobody is there to read it."
+    )
+
+
 def take_over(
-    handover: Handover, read: Callable[[RecordPosition, PendingRequest], WorkflowResultEvent]
+    handover: Handover,
+    read: Callable[[RecordPosition, PendingRequest], WorkflowResultEvent],
+    read_stored: Callable[[PendingRequest], WorkflowResultEvent] = no_store,
 ) -> WorkflowResultEvent:
     """The result that an event holds or refers to.
 
     Args:
-        read: fetches a referenced result.
+        read: fetches a referenced result from the log.
+        read_stored: fetches one from the result store.
 
     Raises:
         ResultTimeoutError: there was none by the deadline.
@@ -194,11 +218,12 @@ def take_over(
         from workflow_events.replies.records import RecordPosition  # noqa: PLC0415
 
         return read(RecordPosition(**handover["position"]), pending)
+    if handover.get("stored"):
+        return read_stored(pending)
     if "went_unheard" in handover:
         raise told_unheard(pending, handover["went_unheard"])
     if "timed_out" in handover:
-        read_to, cause = told_timeout(handover["timed_out"])
-        raise ResultTimeoutError(pending, read_to=read_to, cause=cause)
+        raise ResultTimeoutError(pending, **told_timeout(handover["timed_out"]))
     failed = handover.get("failed") or {"type": "", "message": "the trigger's event says nothing"}
     raise error_named(failed["type"])(failed["message"])
 

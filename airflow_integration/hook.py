@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -79,10 +80,9 @@ class WorkflowEventsHook(BaseHook):
         """
         quieten()  # whoever asks for these is about to open a client
         settings = self._settings()
-        if settings.signing_keys is not None:
-            mask_secret(
-                settings.signing_keys.get_secret_value()
-            )  # Airflow masks passwords by itself, and no other names
+        for secret in (settings.signing_keys, settings.result_store_api_key):
+            if secret is not None:
+                mask_secret(secret.get_secret_value())  # Airflow masks passwords by itself, and no other names
         return settings
 
     def _settings(self) -> KafkaSettings:
@@ -126,6 +126,19 @@ class WorkflowEventsHook(BaseHook):
 
         return {position: reply.event for position, reply in read_back(self.settings, wanted).items()}
 
+    def read_stored(self, pending: PendingRequest) -> WorkflowResultEvent:
+        """The result of a request from the result store, which the triggerer has found there.
+
+        Raises:
+            ResultUnavailableError: it is not there any more, or another that does not answer this request.
+            TransportError: the store cannot be asked.
+        """
+        from workflow_events.retry import transport_retrying  # noqa: PLC0415 - seldom needed
+        from workflow_events.stored_results import StoredResults  # noqa: PLC0415
+
+        with StoredResults(self.settings) as store:
+            return transport_retrying(self.settings.request_timeout)(store.result, pending)
+
     def with_payload(self, event: WorkflowResultEvent) -> WorkflowResultEvent:
         """A result with its payload, taken from the store where the event only refers to it.
 
@@ -156,8 +169,9 @@ class WorkflowEventsHook(BaseHook):
         try:
             return template.format(
                 correlation_id=pending.correlation_id,
-                workflow_id=pending.workflow_id,
-                workflow_run_id=pending.workflow_run_id,
+                # A DAG run's id holds a plus, which in an address is a space.
+                workflow_id=quote(pending.workflow_id, safe=""),
+                workflow_run_id=quote(pending.workflow_run_id, safe=""),
             )
         except (KeyError, IndexError, ValueError) as error:
             raise ConfigurationError(
@@ -170,8 +184,11 @@ class WorkflowEventsHook(BaseHook):
         try:
             settings = self.settings
             missing = self._missing_topics()
+            store = self._store_trouble()
         except WorkflowEventsError as error:
             return False, str(error)
+        if store is not None:
+            return False, f"Connected to {settings.bootstrap_servers}. {store}"
         if missing:
             return False, (
                 f"Connected to {settings.bootstrap_servers}, but there is no topic {' and no topic '.join(missing)}. "
@@ -181,6 +198,20 @@ class WorkflowEventsHook(BaseHook):
             f"Connected to {settings.bootstrap_servers}; requests go to {settings.workflow_events_topic!r}, results "
             f"come from {settings.workflow_results_topic!r}."
         )
+
+    def _store_trouble(self) -> str | None:
+        """What keeps the result store from answering; None where nothing does, or none is set."""
+        if self.settings.result_store_url is None:
+            return None
+        from workflow_events.identifiers import new_event_id  # noqa: PLC0415 - seldom needed
+        from workflow_events.stored_results import StoredResults  # noqa: PLC0415
+
+        try:
+            with StoredResults(self.settings) as store:
+                store.run(new_event_id())
+        except WorkflowEventsError as error:
+            return str(error)
+        return None
 
     def _missing_topics(self) -> list[str]:
         from workflow_events.transport import blocking  # noqa: PLC0415 - brings in a Kafka client

@@ -169,7 +169,7 @@ class WorkflowHumanOperator(RequestingTask, HITLOperator):
         """Go on with what the trigger hands over of the run that has the answer."""
         self.run_link = self.hook.run_url(pending_of(event))
         try:
-            result = take_over(event, self.hook.read_result)
+            result = take_over(event, self.hook.read_result, self.hook.read_stored)
         except ResultTimeoutError as error:
             self._timed_out([error.pending])
             raise

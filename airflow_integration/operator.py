@@ -187,7 +187,7 @@ class WorkflowOperator(GatheringTask, BaseOperator):
         """Go on with what the trigger of one request hands over."""
         self.run_link = self.hook.run_url(pending_of(event))
         try:
-            result = take_over(event, self.hook.read_result)
+            result = take_over(event, self.hook.read_result, self.hook.read_stored)
         except ResultTimeoutError as error:
             self._timed_out([error.pending])
             raise
@@ -197,7 +197,7 @@ class WorkflowOperator(GatheringTask, BaseOperator):
     @told_to_airflow()
     def execute_gathered(self, context: Context, event: GatherHandover) -> list[dict[str, Any] | None]:  # noqa: ARG002
         """Go on with what the trigger of many requests hands over."""
-        gathered = take_over_gathered(event, self.hook.read_results)
+        gathered = take_over_gathered(event, self.hook.read_results, self.hook.read_stored)
         self.run_link = self.hook.run_url(gathered.requests[0])
         return self._values_of(gathered)
 

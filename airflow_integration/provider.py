@@ -64,6 +64,14 @@ def _connection_type() -> dict[str, Any]:
             "claim_check_store": _field(
                 "Store of large payloads", "A folder that both sides see, or a URL such as s3://bucket/prefix."
             ),
+            "result_store_url": _field(
+                "Result store",
+                "Its API, such as https://results.example.com; asked for what the topic keeps no longer.",
+            ),
+            "result_store_api_key": _field(
+                "Result store's key", "What `result-store keys create` printed.", format="password"
+            ),
+            "result_store_service": _field("Result store's service", "The service that the key was made for."),
             "workflow_events_topic": _field(
                 "Requests topic", "Where requests are published; workflow-events if empty."
             ),

@@ -181,7 +181,7 @@ class WorkflowResultSensor(BaseSensorOperator):
         """Go on with what the trigger hands over."""
         self.run_link = self.hook.run_url(pending_of(event))
         try:
-            result = take_over(event, self.hook.read_result)
+            result = take_over(event, self.hook.read_result, self.hook.read_stored)
         except (NotAcceptedError, WorkerSilentError):
             raise
         except ResultTimeoutError as error:
@@ -225,7 +225,9 @@ class _TakenError(Exception):
 
 
 def _timed_out(pending: PendingRequest, error: ResultTimeoutError) -> AirflowSensorTimeout:
-    return AirflowSensorTimeout(str(ResultTimeoutError(pending, read_to=error.read_to, cause=error.cause)))
+    return AirflowSensorTimeout(
+        str(ResultTimeoutError(pending, read_to=error.read_to, cause=error.cause, store=error.store))
+    )
 
 
 def _json(pending: object) -> dict[str, Any] | str:

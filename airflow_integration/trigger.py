@@ -115,12 +115,10 @@ class WorkflowResultTrigger(SettledTrigger):
             self.log.warning("No result for request %s: %s", pending.correlation_id, error)
             return hand_over_error(pending, error)
         self.log.info(
-            "Result of request %s: %s, %d bytes at %s[%d]@%d",
+            "Result of request %s: %s, %d bytes %s",
             pending.correlation_id,
             reply.event.status.value,
             reply.size,
-            reply.position.topic,
-            reply.position.partition,
-            reply.position.offset,
+            "from the result store" if reply.position is None else "at {}[{}]@{}".format(*reply.position),
         )
         return hand_over_reply(pending, reply, self.inline_result_limit)

@@ -25,6 +25,8 @@ _MODULES = {
     "worker": "working",
     "alternatives": "alternatives",
     "spring": "spring_kafka",
+    "store-ingest": "store_ingest",
+    "store-api": "store_api",
     "curves": "curves",
 }
 

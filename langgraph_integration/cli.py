@@ -147,9 +147,9 @@ def _worker(
     if config is not None:
         apply_environment(read_graph_file(config))  # first: it may hold the settings of Kafka and of the worker
 
-    from langgraph_integration.logs import configure_logging  # noqa: PLC0415
     from langgraph_integration.worker import WorkflowWorker  # noqa: PLC0415
     from langgraph_integration.worker_settings import WorkerSettings  # noqa: PLC0415
+    from workflow_events.logs import configure_logging  # noqa: PLC0415
     from workflow_events.settings import KafkaSettings  # noqa: PLC0415
 
     settings = WorkerSettings(**options)

@@ -232,11 +232,10 @@ class RequestProgress:
             {"kind": "node_finished", "node": node, "step": step, "duration_ms": duration_ms},
         )
 
-    def custom(self, node: str | None, data: object) -> None:
-        """The graph's own stream."""
-        self._tell(
-            EventType.WORKFLOW_PROGRESS, {"kind": "custom", "node": node or self._node, "data": plain_custom(data)}
-        )
+    def custom(self, node: str | None, data: object, step: int | None = None) -> None:
+        """The graph's own stream; without ``node`` it is taken for the node that began last, and no step is told."""
+        where = {"node": node or self._node} if node is None or step is None else {"node": node, "step": step}
+        self._tell(EventType.WORKFLOW_PROGRESS, {"kind": "custom", **where, "data": plain_custom(data)})
 
     def _tell(self, event_type: EventType, data: dict[str, object], *, essential: bool = False) -> None:
         if not self._over:

@@ -27,8 +27,8 @@ class RunObserver(Protocol):
     def node_finished(self, node: str, step: int, duration_ms: float) -> None:
         """A node has ended well, after so many milliseconds."""
 
-    def custom(self, node: str | None, data: object) -> None:
-        """The graph's own stream; ``node`` is None where it cannot be told which one said it."""
+    def custom(self, node: str | None, data: object, step: int | None = None) -> None:
+        """The graph's own stream; ``node`` and ``step`` are None where it cannot be told which node said it."""
 
 
 class HandOver:

@@ -25,12 +25,12 @@ from langgraph_integration.progress import Progress
 from langgraph_integration.publishing import Publisher
 from langgraph_integration.releasing import release
 from langgraph_integration.request_handling import RequestHandler
-from langgraph_integration.signals import on_stop_signals
 from langgraph_integration.transactions import Transactions
 from langgraph_integration.worker_settings import WorkerSettings
 from workflow_events.errors import ConfigurationError, WorkflowEventsError
 from workflow_events.payloads import Payloads
 from workflow_events.settings import KafkaSettings
+from workflow_events.signals import on_stop_signals
 from workflow_events.task_groups import first_error
 from workflow_events.transport import aio
 

@@ -33,8 +33,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     return ByWhatIsShared(config, log)
 
 
-_SHARING = frozenset({"tests/contract/test_access.py", "tests/system/testing_package/test_airflow_stack.py"})
-"""Files with a broker or an Airflow of their own."""
+_SHARING = frozenset(
+    {
+        "tests/contract/test_access.py",
+        "tests/integration/store/page/test_page_in_chromium.py",
+        "tests/system/testing_package/test_airflow_stack.py",
+    }
+)
+"""Files with a broker, an Airflow, or a store and a browser of their own."""
 
 
 @pytest.fixture(autouse=True, scope="session")

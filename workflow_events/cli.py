@@ -1,4 +1,4 @@
-"""The command ``workflow-events``: topics, schemas, dead letters, and a request by hand.
+"""The command ``workflow-events``: topics, schemas, dead letters, a request by hand, and where a request is.
 
 What takes long to import is imported by the command that needs it, so that ``--help`` answers at once. Exit codes: 0 it is
 done; 1 it could not be done, or the answer is not a success; 2 the command line or the settings do not hold.
@@ -17,6 +17,7 @@ import typer
 
 from workflow_events.cli_common import Servers, errors_in_words, settings_for
 from workflow_events.cli_dlq import dlq_app
+from workflow_events.cli_explain import explain
 from workflow_events.cli_trust import keys_app, payloads_app
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ app.add_typer(schema_app, name="schema")
 app.add_typer(dlq_app, name="dlq")
 app.add_typer(keys_app, name="keys")
 app.add_typer(payloads_app, name="payloads")
+app.command()(explain)
 
 DataText = Annotated[
     str, typer.Option("--data", "-d", help="The graph's input: a JSON object, @FILE, or - for standard input.")

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from workflow_events.settings import KafkaSettings
 
-__all__ = ["Servers", "errors_in_words", "settings_for"]
+__all__ = ["Servers", "errors_in_words", "printable", "settings_for"]
 
 Servers = Annotated[
     str | None,
@@ -41,3 +41,8 @@ def errors_in_words() -> Iterator[None]:
     except WorkflowEventsError as error:
         typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(2 if isinstance(error, ConfigurationError | InvalidEventError) else 1) from None
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would act on: it comes from whoever may write to the topics."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from workflow_events.cli_common import Servers, errors_in_words, settings_for
+from workflow_events.cli_common import Servers, errors_in_words, printable, settings_for
 
 if TYPE_CHECKING:
     from workflow_events.dead_letter_log import LetterFilter
@@ -181,7 +181,7 @@ def _print_table(letters: list[DeadLetter]) -> None:
             _replayed_in_words(letter),
             letter.reason,
         )
-        table.add_row(*(Text(_printable(cell)) for cell in cells))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     # A file or a pipe has no width of its own, and a table that is wrapped is of little use in a log.
     Console(width=None if sys.stdout.isatty() else 240).print(table)
 
@@ -189,18 +189,18 @@ def _print_table(letters: list[DeadLetter]) -> None:
 def _print_letter(letter: DeadLetter) -> None:
     said = _summary(letter)
     for name in ("position", "time", "code", "reason", "correlation_id"):
-        typer.echo(f"{name:<15}{_printable(str(said[name] if said[name] is not None else '-'))}")
+        typer.echo(f"{name:<15}{printable(str(said[name] if said[name] is not None else '-'))}")
     origin = ":".join(str(said[name]) for name in ("topic", "partition", "offset"))
-    typer.echo(f"{'came from':<15}{_printable(origin)}")
+    typer.echo(f"{'came from':<15}{printable(origin)}")
     typer.echo(f"{'replayed':<15}{_replayed_in_words(letter) or 'no'}")
     if letter.stack:
         typer.echo("stack")
         for line in letter.stack.splitlines():
-            typer.echo(f"  {_printable(line)}")
+            typer.echo(f"  {printable(line)}")
     typer.echo(f"key            {'-' if letter.key is None else _text(letter.key)}")
     typer.echo("headers")
     for name, value in letter.headers:
-        typer.echo(f"  {_printable(name)}: {_text(value)}")
+        typer.echo(f"  {printable(name)}: {_text(value)}")
     left_out = "" if letter.left_out is None else ", left out: the message was too large"
     typer.echo(f"value ({said['bytes']} bytes{left_out})")
     if letter.value:
@@ -216,10 +216,5 @@ def _replayed_in_words(letter: DeadLetter) -> str:
 
 
 def _text(value: bytes) -> str:
-    text = _printable(value.decode(errors="backslashreplace"))
+    text = printable(value.decode(errors="backslashreplace"))
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}… (`--raw` writes all of it)"
-
-
-def _printable(text: str) -> str:
-    """The text without what a terminal would act on: it comes from whoever may write to the topic."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

@@ -11,6 +11,7 @@
     │   ├── TopicNotFoundError
     │   ├── MessageTooLargeError
     │   ├── ObjectStoreError (ConnectionError)
+    │   ├── ResultStoreUnavailableError (ConnectionError)
     │   └── DeliveryError
     ├── ResultTimeoutError (TimeoutError)     .pending  .read_to
     │   ├── GatherTimeoutError                .missing  .results
@@ -51,6 +52,7 @@ __all__ = [
     "MessageTooLargeError",
     "NotAcceptedError",
     "ObjectStoreError",
+    "ResultStoreUnavailableError",
     "ResultTimeoutError",
     "ResultUnavailableError",
     "TopicNotFoundError",
@@ -111,6 +113,12 @@ class ObjectStoreError(TransportError, ConnectionError):
     retryable = True
 
 
+class ResultStoreUnavailableError(TransportError, ConnectionError):
+    """The result store did not answer, or cannot say what it was asked."""
+
+    retryable = True
+
+
 class DeliveryError(TransportError):
     """A publish was not confirmed; whether the broker stored the message is not known."""
 
@@ -121,6 +129,8 @@ class ResultTimeoutError(WorkflowEventsError, TimeoutError):
     Attributes:
         pending: the request that was waited for; it can be waited for again.
         read_to: how far the reply topic had been read, as ``{partition: next offset}``.
+        cause: the reader's last error, if it still held.
+        store: why the result store could not be asked; None where it could, or none is set.
     """
 
     def __init__(
@@ -129,10 +139,12 @@ class ResultTimeoutError(WorkflowEventsError, TimeoutError):
         *,
         read_to: Mapping[int, int] | None = None,
         cause: str | None = None,
+        store: str | None = None,
     ) -> None:
         self.pending = pending
         self.read_to: dict[int, int] = dict(read_to or {})
         self.cause = cause
+        self.store = store
         super().__init__(self._describe())
 
     def _describe(self) -> str:
@@ -152,10 +164,12 @@ class ResultTimeoutError(WorkflowEventsError, TimeoutError):
                 "Check that a worker serves this workflow and is not behind (its consumer group's lag), and that "
                 "it publishes to this topic."
             )
+        if self.store:
+            lines.append(f"Nor could the result store be asked: {self.store.rstrip('.')}.")
         return " ".join(lines)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild_timeout, (type(self), self.pending, self.read_to, self.cause))
+        return (_rebuild_timeout, (type(self), self.pending, self.read_to, self.cause, self.store))
 
 
 class GatherTimeoutError(ResultTimeoutError):
@@ -174,11 +188,12 @@ class GatherTimeoutError(ResultTimeoutError):
         *,
         read_to: Mapping[int, int] | None = None,
         cause: str | None = None,
+        store: str | None = None,
     ) -> None:
         self.missing = list(missing)
         self.results = list(results)
         self.indexes = [index for index, result in enumerate(self.results) if result is None]
-        super().__init__(self.missing[0], read_to=read_to, cause=cause)
+        super().__init__(self.missing[0], read_to=read_to, cause=cause, store=store)
 
     def _describe(self) -> str:
         answered = len(self.results) - len(self.missing)
@@ -188,7 +203,7 @@ class GatherTimeoutError(ResultTimeoutError):
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild_gather_timeout, (self.missing, self.results, self.read_to, self.cause))
+        return (_rebuild_gather_timeout, (self.missing, self.results, self.read_to, self.cause, self.store))
 
 
 class NotAcceptedError(ResultTimeoutError):
@@ -287,14 +302,19 @@ def _rebuild_gather_timeout(
     results: list[WorkflowResultEvent | None],
     read_to: dict[int, int],
     cause: str | None,
+    store: str | None,
 ) -> GatherTimeoutError:
-    return GatherTimeoutError(missing, results, read_to=read_to, cause=cause)
+    return GatherTimeoutError(missing, results, read_to=read_to, cause=cause, store=store)
 
 
 def _rebuild_timeout(
-    kind: type[ResultTimeoutError], pending: PendingRequest, read_to: dict[int, int], cause: str | None
+    kind: type[ResultTimeoutError],
+    pending: PendingRequest,
+    read_to: dict[int, int],
+    cause: str | None,
+    store: str | None,
 ) -> ResultTimeoutError:
-    return kind(pending, read_to=read_to, cause=cause)
+    return kind(pending, read_to=read_to, cause=cause, store=store)
 
 
 def _offsets(cursor: Mapping[int, int]) -> str:

@@ -48,6 +48,9 @@ _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _CHECK_HOSTNAME = "ssl.endpoint.identification.algorithm"
 _CHECK_CERTIFICATE = "enable.ssl.certificate.verification"
 
+_OF_ONE_STORE = ("result_store_api_key", "result_store_service")
+"""Where the given options name a result store, the environment's key is not sent there."""
+
 # Taken from the given options alone, never from the environment (see KafkaSettings.from_librdkafka).
 _OF_ONE_CLUSTER = (
     "security_protocol",
@@ -88,7 +91,8 @@ def settings_from(
         else:
             _leave_out(option, value)
     _refuse_mechanism(found, {**found, **overrides})
-    given = {name: fields[name].default for name in _OF_ONE_CLUSTER} | found | dict(overrides)
+    alone = (*_OF_ONE_CLUSTER, *(_OF_ONE_STORE if "result_store_url" in overrides else ()))
+    given = {name: fields[name].default for name in alone} | found | dict(overrides)
     if "bootstrap_servers" not in given:
         raise ConfigurationError('The Kafka options name no broker: set "bootstrap.servers", such as "broker:9092".')
     return given

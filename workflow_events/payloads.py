@@ -39,6 +39,8 @@ _RETRIES = 3
 _AT_ONCE = 8
 """Payloads that are fetched at a time; each may be large, and all are in memory in the end."""
 _LONGEST_REASON = 300
+_PROBE = "probe"
+"""An object that need not be there."""
 
 
 class Payloads:
@@ -134,6 +136,21 @@ class Payloads:
         async with asyncio.TaskGroup() as tasks:
             taking = [tasks.create_task(one(event)) for event in events]
         return [task.result() for task in taking]
+
+    async def aping(self) -> None:
+        """Ask whether the store is there and lets us read, without needing anything to be in it.
+
+        Raises:
+            ConfigurationError, ObjectStoreError, AccessDeniedError: as :meth:`aput` does.
+        """
+        store = self._store()
+        with self._errors("take", _PROBE):
+            try:
+                async with asyncio.timeout(self._settings.request_timeout):
+                    await _obstore().get_async(store, _PROBE)
+            except FileNotFoundError as error:
+                if "NoSuchBucket" in str(error):
+                    raise
 
     def purge(self) -> int:
         """Delete what has been in the store for longer than the retention; returns how much that was.

@@ -14,7 +14,15 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from workflow_events.errors import ConfigurationError
-from workflow_events.settings_checks import PREFIX, TOPIC_NAME, check_store_url, contradictions, variable
+from workflow_events.settings_checks import (
+    PREFIX,
+    TOPIC_NAME,
+    check_api_url,
+    check_header_value,
+    check_store_url,
+    contradictions,
+    variable,
+)
 from workflow_events.signing_keys import parse_keys
 
 if TYPE_CHECKING:
@@ -155,6 +163,18 @@ class KafkaSettings(BaseSettings):
         default=7 * _DAY, gt=0, description="How long a payload that is put there can be taken, in seconds."
     )
 
+    result_store_url: str | None = Field(
+        default=None,
+        description="The result store's API, as https://host:port. Waiters ask it for results that the topic keeps no longer, "
+        "and `workflow-events explain` what it knows. Absent: nobody is asked.",
+    )
+    result_store_api_key: SecretStr | None = Field(
+        default=None, description="The key that lets this process ask the result store."
+    )
+    result_store_service: str | None = Field(
+        default=None, description="The service that the key was made for, as `result-store keys create` was told."
+    )
+
     # Hidden from type checkers, which know the fields from the class body.
     if not TYPE_CHECKING:
 
@@ -266,6 +286,18 @@ class KafkaSettings(BaseSettings):
     def _store(cls, value: str | None) -> str | None:
         if value is not None:
             check_store_url(value)
+        return value
+
+    @field_validator("result_store_url")
+    @classmethod
+    def _api(cls, value: str | None) -> str | None:
+        return None if value is None else check_api_url(value)
+
+    @field_validator("result_store_api_key", "result_store_service")
+    @classmethod
+    def _in_a_header(cls, value: SecretStr | str | None) -> SecretStr | str | None:
+        if value is not None:
+            check_header_value(value.get_secret_value() if isinstance(value, SecretStr) else value)
         return value
 
     @model_validator(mode="after")

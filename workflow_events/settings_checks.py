@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from workflow_events.settings import KafkaSettings
 
-__all__ = ["PREFIX", "STORE_SCHEMES", "TOPIC_NAME", "check_store_url", "contradictions", "variable"]
+__all__ = [
+    "PREFIX",
+    "STORE_SCHEMES",
+    "TOPIC_NAME",
+    "check_api_url",
+    "check_header_value",
+    "check_store_url",
+    "contradictions",
+    "variable",
+]
 
 PREFIX: Final = "KAFKA_"
 TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -27,6 +37,7 @@ def contradictions(settings: KafkaSettings) -> list[str]:
         *_ssl_problems(settings),
         *_topic_problems(settings),
         *_claim_check_problems(settings),
+        *_result_store_problems(settings),
     ]
 
 
@@ -45,6 +56,35 @@ def check_store_url(store: str) -> None:
         raise ValueError("the URL names bucket and prefix only; credentials have variables of their own")
     if not rest.strip("/"):
         raise ValueError(f"{scheme}:// names no {'folder' if scheme == 'file' else 'bucket'}")
+
+
+def check_api_url(url: str) -> str:
+    """The address of an HTTP API, without a slash at its end.
+
+    Raises:
+        ValueError: it is none; the message shows no part that may be secret.
+    """
+    name_one = "name a URL such as https://results.example.com or http://127.0.0.1:8810"
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError(name_one) from None
+    if not known or not url.isprintable() or " " in url:
+        raise ValueError(name_one)
+    if "@" in url or parts.query or parts.fragment:  # shaped like user:password@host, so it is not repeated
+        raise ValueError("the URL names host, port and path only; the key has a setting of its own")
+    return url.rstrip("/")
+
+
+def check_header_value(value: str) -> None:
+    """Refuses what cannot stand in an HTTP header.
+
+    Raises:
+        ValueError: it cannot; the message does not show it.
+    """
+    if not value.isascii() or not value.isprintable():
+        raise ValueError("it holds characters that an HTTP header does not take; check that nothing was pasted with it")
 
 
 def _sasl_problems(settings: KafkaSettings) -> list[str]:
@@ -93,6 +133,23 @@ def _claim_check_problems(settings: KafkaSettings) -> list[str]:
         f"{variable('claim_check_threshold')} to {settings.max_message_bytes // 4} or so"
     )
     return [problem]
+
+
+def _result_store_problems(settings: KafkaSettings) -> list[str]:
+    key, service = settings.result_store_api_key, settings.result_store_service
+    problems = []
+    if settings.result_store_url is None:
+        given = [name for name in ("result_store_api_key", "result_store_service") if getattr(settings, name)]
+        problems += [
+            f"{name} would not be used without result_store_url: set {variable('result_store_url')}, or unset {variable(name)}"
+            for name in given
+        ]
+    elif (key is None) != (service is None):
+        missing = "result_store_service" if service is None else "result_store_api_key"
+        problems.append(
+            f"a key of the result store belongs to a service, and {missing} is missing: set {variable(missing)}"
+        )
+    return problems
 
 
 def _topic_problems(settings: KafkaSettings) -> list[str]:

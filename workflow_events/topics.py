@@ -149,7 +149,9 @@ def differences(
     return tuple(found)
 
 
-def ensure_topics(settings: KafkaSettings, *, create: bool = True) -> list[TopicReport]:
+def ensure_topics(
+    settings: KafkaSettings, *, create: bool = True, specs: Sequence[TopicSpec] | None = None
+) -> list[TopicReport]:
     """Makes the SDK's topics that are missing and compares those that exist with the settings.
 
     Any number of processes may call it at once, and again and again. What differs is reported and logged as a warning.
@@ -157,16 +159,17 @@ def ensure_topics(settings: KafkaSettings, *, create: bool = True) -> list[Topic
     Args:
         settings: the cluster, the topics' names and what they should be like.
         create: False only looks.
+        specs: the topics; None: those of :func:`topic_specs`.
 
     Returns:
-        One report for each topic, in the order of :func:`topic_specs`.
+        One report for each topic, in the order of ``specs``.
 
     Raises:
         AccessDeniedError: the right to describe or to create a topic is missing.
         ConfigurationError: the cluster cannot make a topic as the settings ask, such as with more replicas than brokers.
         TransportError: another one of the tree.
     """
-    specs = topic_specs(settings)
+    specs = topic_specs(settings) if specs is None else specs
     with closing(blocking.new_admin(settings)) as admin:
         reports = transport_retrying(settings.request_timeout)(_ensure, admin, settings, specs, create=create)
     for report in reports:

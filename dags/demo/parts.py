@@ -1,4 +1,4 @@
-"""The real parts that the demo runs on: the embedded broker, a LangGraph worker and Airflow's four processes.
+"""The real parts that the demo runs on: an embedded broker, a LangGraph worker, Airflow, and a result store if asked for.
 
 They are the public helpers of ``workflow_events.testing``; here is only what the demo adds: in which folders they work,
 how the worker is started, and what to say when one of them dies.
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import httpx
 
+from demo.store import DemoStore
 from workflow_events.settings import KafkaSettings
 from workflow_events.testing.airflow import AirflowStack, Component
 from workflow_events.testing.airflow_rest import AirflowRest
@@ -43,23 +44,30 @@ class PartDiedError(RuntimeError):
 
 
 class DemoParts:
-    """The broker, the worker and Airflow. A context manager: nothing of it is left behind.
+    """The broker, the worker and Airflow, and the result store. A context manager: nothing of it is left behind.
+
+    Args:
+        store: whether there is a result store.
 
     Raises:
         PartUnavailableError: one of them is not installed here.
     """
 
-    def __init__(self) -> None:
-        with ExitStack() as stack:
-            self._make(stack)
+    def __init__(self, *, store: bool = False) -> None:
+        with ExitStack() as stack, ExitStack() as asking:
+            self._make(stack, asking, store=store)
             self._stack = stack.pop_all()
+            self._asking = asking.pop_all()
 
-    def _make(self, stack: ExitStack) -> None:
+    def _make(self, stack: ExitStack, asking: ExitStack, *, store: bool) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="workflow-events-demo-"))
         stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.broker = EmbeddedBroker()
         stack.callback(self.broker.close)
         self.settings = KafkaSettings(bootstrap_servers=self.broker.bootstrap_servers, _env_file=None)
+        self.store = DemoStore(self.folder / "store", _kafka(self.settings)) if store else None
+        if self.store is not None:
+            stack.callback(self.store.process.stop)
         self.health_port = free_port()
         self.worker = ServerProcess(
             "the LangGraph worker",
@@ -75,11 +83,12 @@ class DemoParts:
             },
             directory=self.folder,
         )
-        stack.callback(self.worker.stop, 5.0)
+        asking.callback(self.worker.stop, 5.0)
         home = self.folder / "airflow"
         home.mkdir()
-        self.airflow = AirflowStack(DAGS_FOLDER, environment=_kafka(self.settings), home=home)
-        stack.callback(self.airflow.close)
+        link = {} if self.store is None else {"AIRFLOW__WORKFLOW_EVENTS__RUN_URL": self.store.run_url}
+        self.airflow = AirflowStack(DAGS_FOLDER, environment={**_kafka(self.settings), **link}, home=home)
+        asking.callback(self.airflow.close)
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +100,12 @@ class DemoParts:
 
     def close(self) -> None:
         """Stop everything and remove its files."""
-        self._stack.close()
+        with self._stack:
+            self.close_both_sides()
+
+    def close_both_sides(self) -> None:
+        """Stop Airflow and the worker: nobody asks any more, and nobody answers."""
+        self._asking.close()
 
     def check_alive(self) -> None:
         """Look whether every part still runs.
@@ -119,8 +133,9 @@ class DemoParts:
 
         return {
             "embedded broker": (lambda: self.broker.is_running, self.broker.log_text),
-            "LangGraph worker": (lambda: self.worker.is_running, self.worker.log_text),
+            "LangGraph worker": _of(self.worker),
             **{f"Airflow {name}": component(name) for name in get_args(Component)},
+            **({} if self.store is None else {"result store": _of(self.store.process)}),
         }
 
     def worker_is_ready(self) -> bool:
@@ -161,6 +176,8 @@ class BootWatch:
         """Look once, at whatever is not ready yet."""
         before = len(self.ready)
         self._note("worker", self._parts.worker_is_ready)
+        if self._parts.store is not None:
+            self._note("result store", self._parts.store.is_ready)
         names: tuple[Component, ...] = get_args(Component)
         self._note("Airflow's database", lambda: self._parts.airflow.is_running("api-server"))
         if "Airflow's database" in self.ready:
@@ -199,8 +216,8 @@ def tail(log: str, lines: int = _LAST_LINES) -> str:
 
 
 def forget_outer_settings() -> None:
-    """Take out of our own environment what would steer the demo's parts elsewhere: settings of another Kafka or worker."""
-    for name in [name for name in os.environ if name.startswith(("KAFKA_", "WORKFLOW_"))]:
+    """Take out of our own environment what would steer the demo's parts elsewhere: settings of another Kafka, worker or store."""
+    for name in [name for name in os.environ if name.startswith(("KAFKA_", "WORKFLOW_", "RESULT_STORE_"))]:
         del os.environ[name]
     # Airflow and the worker find the demo by themselves, as they would a user's: the one by the DAG folder, the other by
     # the path in langgraph.json.
@@ -211,6 +228,10 @@ def forget_outer_settings() -> None:
     ]
     if paths:
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+
+
+def _of(process: ServerProcess) -> tuple[Callable[[], bool], Callable[[], str]]:
+    return (lambda: process.is_running, process.log_text)
 
 
 def _kafka(settings: KafkaSettings) -> dict[str, str]:

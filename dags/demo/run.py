@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import httpx
 from rich.markup import escape
@@ -25,6 +25,7 @@ from workflow_events.testing.unavailable import PartUnavailableError
 from workflow_events.topics import ensure_topics
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     from demo.narration import Phase
 
 DAG_ID = "dependency_audit"
-_TASKS = ("requests", "audit", "report")
+_ASKING = "audit"
+_TASKS = ("requests", _ASKING, "report")
+_LINK = "Workflow run"
+"""What Airflow calls the link of a task that asks."""
 _LOOK_EVERY = 0.5
 """Seconds between two looks at the run."""
 _FAILED = 1
@@ -44,21 +48,36 @@ class DemoFailedError(RuntimeError):
     """The DAG did not do what it is there for; the message says what failed, with the end of the log that tells why."""
 
 
-def run_demo(console: Console, *, chunks: int, folder: Path, timeout: float) -> int:
+class Plan(NamedTuple):
+    """What to run.
+
+    Attributes:
+        chunks: the requests that the work is cut into.
+        folder: where the report goes.
+        timeout: seconds that the DAG run may take.
+        store: whether a result store keeps what becomes of the requests.
+        hold: whether its page stays open after the run, until a Ctrl-C.
+    """
+
+    chunks: int
+    folder: Path
+    timeout: float
+    store: bool = False
+    hold: bool = False
+
+
+def run_demo(console: Console, plan: Plan) -> int:
     """Run the demo.
 
     Args:
         console: where to tell what happens.
-        chunks: the requests that the work is cut into.
-        folder: where the report goes.
-        timeout: seconds that the DAG run may take.
 
     Returns:
         The exit code: 0 if every installed distribution got exactly one verdict.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        forget_logs(folder)
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        forget_logs(plan.folder)
     except OSError as error:
         console.print(f"[bold red]The report cannot be written:[/bold red] {escape(str(error))}", soft_wrap=True)
         return _FAILED
@@ -71,7 +90,7 @@ def run_demo(console: Console, *, chunks: int, folder: Path, timeout: float) -> 
         "installed here.\nAn Airflow DAG asks a LangGraph worker over Kafka; its tasks are deferred while they wait.\n"
     )
     try:
-        outcome = _run(narrator, chunks=chunks, folder=folder.resolve(), timeout=timeout)
+        return _run(narrator, names, plan._replace(folder=plan.folder.resolve()))
     except KeyboardInterrupt:
         console.print("\n[bold]Interrupted.[/bold] Everything that the demo had started is stopped.")
         return _INTERRUPTED
@@ -83,21 +102,56 @@ def run_demo(console: Console, *, chunks: int, folder: Path, timeout: float) -> 
             f"\n[bold red]The demo failed:[/bold red] {type(error).__name__}: {escape(str(error))}", soft_wrap=True
         )
         return _FAILED
-    return conclusion.tell(narrator, names, folder, outcome)
 
 
-def _run(narrator: Narrator, *, chunks: int, folder: Path, timeout: float) -> Outcome:
+def _run(narrator: Narrator, names: Sequence[str], plan: Plan) -> int:
     with ExitStack() as stack:
-        parts = DemoParts()
+        parts = DemoParts(store=plan.store)
         stack.callback(_stop, narrator, parts)
         try:
             _start(narrator, parts)
             with KafkaWatch(parts.settings) as watch:
-                return _run_dag(narrator, parts, watch, chunks=chunks, folder=folder, timeout=timeout)
+                outcome = _run_dag(narrator, parts, watch, plan)
+            _see_stored(narrator, parts, outcome)
         except Exception:
             with suppress(OSError):  # what failed is more important than that its logs cannot be kept
-                narrator.console.print(f"The logs of all parts are in {escape(shown(keep_logs(parts, folder)))}/")
+                narrator.console.print(f"The logs of all parts are in {escape(shown(keep_logs(parts, plan.folder)))}/")
             raise
+        if parts.store is not None and plan.hold:
+            with narrator.phase("Stop Airflow and the worker"):
+                parts.close_both_sides()
+            code = conclusion.tell(narrator, names, plan.folder, outcome)
+            _hold(narrator.console, parts.store.url)
+            return code
+    return conclusion.tell(narrator, names, plan.folder, outcome)
+
+
+def _see_stored(narrator: Narrator, parts: DemoParts, outcome: Outcome) -> None:
+    """See that the result store, where there is one, knows what became of every request, and that Airflow's link leads there.
+
+    Raises:
+        DemoFailedError: a task's link opens no page of the store.
+    """
+    if parts.store is None:
+        return
+    with narrator.phase("Look into the result store") as phase:
+        said = parts.store.wait_for(outcome.run_id, len(outcome.times))
+        task = f"/dags/{DAG_ID}/dagRuns/{outcome.run_id}/taskInstances/{_ASKING}"
+        links = parts.airflow.rest("GET", f"{task}/links", params={"map_index": 0})["extra_links"]
+        link = str(links.get(_LINK))
+        if not parts.store.shows(link):
+            raise DemoFailedError(f"the link {_LINK!r} of the task {_ASKING}[0] opens no page of the store: {link}")
+        phase.result = f"{said}; the link of {_ASKING}[0] opens {link}"
+
+
+def _hold(console: Console, url: str) -> None:
+    """Keep what still runs until a Ctrl-C."""
+    console.print(f"\nThe audit, request by request: [bold]{escape(url)}[/bold]\nCtrl-C closes it.", soft_wrap=True)
+    try:
+        while True:
+            signal.pause()
+    except KeyboardInterrupt:
+        console.print()
 
 
 def _start(narrator: Narrator, parts: DemoParts) -> None:
@@ -106,27 +160,34 @@ def _start(narrator: Narrator, parts: DemoParts) -> None:
         phase.result = parts.broker.bootstrap_servers
     with narrator.phase("Make the topics") as phase:
         phase.result = f"{len(ensure_topics(parts.settings))} topics"
-    with narrator.phase(f"Start the LangGraph worker and Airflow {parts.airflow.version}") as phase:
+    also = "" if parts.store is None else "the result store, "
+    with narrator.phase(f"Start {also}the LangGraph worker and Airflow {parts.airflow.version}") as phase:
+        if parts.store is not None:
+            parts.store.process.start()
         parts.worker.start()
         with BootWatch(parts, phase.show) as boot:
             parts.airflow.start()
             parts.worker.wait_ready(parts.worker_is_ready, 60.0)
+            if parts.store is not None:
+                parts.store.process.wait_ready(parts.store.is_ready, 60.0)
         boot.look()
         phase.result = f"ready after: {boot.shown}"
+    if parts.store is not None:
+        narrator.console.print(
+            f"          The result store's page: [bold]{escape(parts.store.url)}[/bold]", soft_wrap=True
+        )
     with narrator.phase(f"Airflow reads the DAG {DAG_ID}"):
         parts.airflow.wait_for_dag(DAG_ID)
 
 
-def _run_dag(
-    narrator: Narrator, parts: DemoParts, watch: KafkaWatch, *, chunks: int, folder: Path, timeout: float
-) -> Outcome:
+def _run_dag(narrator: Narrator, parts: DemoParts, watch: KafkaWatch, plan: Plan) -> Outcome:
     history = RunHistory()
-    with narrator.phase(f"Run the DAG with {chunks} requests") as phase:
-        run_id = parts.airflow.trigger(DAG_ID, {"chunks": chunks, "report_folder": str(folder)})
-        deadline = time.monotonic() + timeout
+    with narrator.phase(f"Run the DAG with {plan.chunks} requests") as phase:
+        run_id = parts.airflow.trigger(DAG_ID, {"chunks": plan.chunks, "report_folder": str(plan.folder)})
+        deadline = time.monotonic() + plan.timeout
         while (state := _look(parts, watch, history, run_id, phase)) not in FINAL_STATES:
             if time.monotonic() > deadline:
-                raise DemoFailedError(f"the DAG run was not over after {timeout:g} s: {_line(history, watch)}")
+                raise DemoFailedError(f"the DAG run was not over after {plan.timeout:g} s: {_line(history, watch)}")
             time.sleep(_LOOK_EVERY)
         if state != "success":
             raise DemoFailedError(why_failed(parts, history, DAG_ID, run_id))
@@ -134,7 +195,7 @@ def _run_dag(
     run = parts.airflow.rest("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}")
     asked = parts.airflow.xcom(DAG_ID, run_id, "requests")
     times = request_times(
-        history, watch.requests(), watch.results(), asked, asking_task="requests", mapped_task="audit"
+        history, watch.requests(), watch.results(), asked, asking_task="requests", mapped_task=_ASKING
     )
     return Outcome.of(run, history, times, others=("requests", "report"))
 

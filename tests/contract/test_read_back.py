@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from tests.places import place_of
 from workflow_events import KafkaSettings, PendingRequest, ResultUnavailableError, WorkflowResultEvent
 from workflow_events.replies import read_back as module
 from workflow_events.replies.read_back import read_back
@@ -57,12 +58,12 @@ async def test_results_are_read_back_by_their_places(
     replies = found_by_waiting(kafka_settings, [one.correlation_id for one in some])
 
     # When they are read back, in any order
-    wanted = {reply.position: reply.event.correlation_id for reply in reversed(replies)}
+    wanted = {place_of(reply): reply.event.correlation_id for reply in reversed(replies)}
     found = read_back(kafka_settings, wanted)
 
     # Then each is the one that was there
-    assert found == {reply.position: reply for reply in replies}
-    assert [found[reply.position].event.result for reply in replies] == [one.result for one in some]
+    assert found == {place_of(reply): reply for reply in replies}
+    assert [found[place_of(reply)].event.result for reply in replies] == [one.result for one in some]
 
 
 async def test_what_is_not_there_any_more_is_said_at_once(kafka_settings: KafkaSettings, publish: Any) -> None:
@@ -75,11 +76,11 @@ async def test_what_is_not_there_any_more_is_said_at_once(kafka_settings: KafkaS
 
     # Then another request's id there, or a place beyond the log, is refused in words
     with pytest.raises(ResultUnavailableError, match="retention"):
-        read_back(kafka_settings, {reply.position: uuid4()})
-    beyond = RecordPosition(reply.position.topic, reply.position.partition, reply.position.offset + 1000)
+        read_back(kafka_settings, {place_of(reply): uuid4()})
+    beyond = RecordPosition(place_of(reply).topic, place_of(reply).partition, place_of(reply).offset + 1000)
     with pytest.raises(ResultUnavailableError, match=str(first.correlation_id)):
-        read_back(kafka_settings, {reply.position: first.correlation_id, beyond: first.correlation_id})
-    elsewhere = RecordPosition(reply.position.topic, 99, 0)
+        read_back(kafka_settings, {place_of(reply): first.correlation_id, beyond: first.correlation_id})
+    elsewhere = RecordPosition(place_of(reply).topic, 99, 0)
     with pytest.raises(ResultUnavailableError, match=r"\[99\]@0"):
         read_back(kafka_settings, {elsewhere: first.correlation_id})
     assert time.monotonic() - begun < 20

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from aiokafka import TopicPartition
 
+from tests.places import place_of
 from workflow_events import KafkaSettings, PendingRequest, ResultTimeoutError, WorkflowResultEvent, wire
 from workflow_events.identifiers import new_event_id
 from workflow_events.replies.async_reader import ReplyReader
@@ -138,7 +139,7 @@ async def test_the_result_of_an_aborted_transaction_reaches_no_waiter(apache_set
         assert [reply.event.result for reply in found] == [{"n": "committed"}] * 3
     await asyncio.to_thread(sync_reader.close)
     # And it can be read back from its place behind the aborted one
-    position = found[0].position
+    position = place_of(found[0])
     assert position.offset >= 2
     read = await asyncio.to_thread(read_back, apache_settings, {position: asked})
     assert read[position].event.result == {"n": "committed"}

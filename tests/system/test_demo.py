@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from demo.inventory import installed
@@ -33,7 +37,12 @@ def start_demo(folder: Path, *options: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         cwd=ROOT,
-        env={**environment, "PYTHONPATH": "dags", "TMPDIR": str(folder), "KAFKA_SECURITY_PROTOCOL": "SASL_SSL"},
+        env={
+            **environment,
+            "PYTHONPATH": f"dags{os.pathsep}{ROOT}",
+            "TMPDIR": str(folder),
+            "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        },
         start_new_session=True,
     )
 
@@ -54,17 +63,69 @@ def still_running(folder: Path) -> list[str]:
     return found
 
 
+@contextmanager
+def ended_at_last(demo: subprocess.Popen[str]) -> Iterator[None]:
+    """Leave no demo behind, whatever becomes of the test."""
+    try:
+        yield
+    finally:
+        if demo.poll() is None:
+            demo.terminate()
+            demo.communicate()
+
+
+def lines_until(demo: subprocess.Popen[str], wanted: str) -> str:
+    """What the demo says, up to a line that holds something."""
+    assert demo.stdout is not None
+    said = ""
+    for line in demo.stdout:
+        said += line
+        if wanted in line:
+            return said
+    demo.wait()
+    raise AssertionError(f"the demo ended without saying {wanted!r}:\n{said}")
+
+
+def see_the_audit(store: httpx.Client, names: list[str]) -> None:
+    """The page of a demo with three requests has all of it: one batch, each request's way, and every verdict."""
+    batches = re.findall(r'href="(/batch\?id=[^"]+)"', store.get("/batches").text)
+    assert len(batches) == 1
+    batch = store.get(batches[0]).text
+    assert re.search(r"100 %</b>\s+of 3 requests have come to an end", batch)
+    audited: list[str] = []
+    for run in re.findall(r'href="(/runs/[0-9a-f-]{36})"', batch):
+        page = store.get(run).text
+        for milestone in ("Requested", "Accepted by a worker", "The graph begins", "Node has ended", "Result"):
+            assert f"<b>{milestone}</b>" in page
+        assert "audit_distribution" in page
+        result = store.get(f"{run}/archive/result").json()["result"]
+        audited += [verdict["key"] for verdict in result["verdicts"]]
+    assert sorted(audited) == names
+
+
 def test_every_installed_distribution_gets_its_verdict_and_nothing_is_left_behind(tmp_path: Path) -> None:
-    demo = start_demo(tmp_path, "--chunks", "3")
+    # Given a demo with a result store, whose page stays when the audit is done
+    demo = start_demo(tmp_path, "--chunks", "3", "--store", "--hold")
+    with ended_at_last(demo):
+        said = lines_until(demo, "Ctrl-C closes it.")
+        found = re.search(r"request by request: (http://\S+)", said)
+        assert found is not None, said
+        names = list(installed())
 
-    said, _ = demo.communicate()
+        # When somebody looks at the page, Airflow and the worker being gone, then it shows the whole audit
+        with httpx.Client(base_url=found[1], timeout=30.0, trust_env=False) as store:
+            see_the_audit(store, names)
 
+        # When it is closed, then it ends as a demo that went well
+        demo.send_signal(signal.SIGINT)
+        rest, _ = demo.communicate()
+    said += rest
     assert demo.returncode == 0, said
-    names = list(installed())
     report = json.loads((tmp_path / "dependency-audit.json").read_text())
     assert [verdict["key"] for verdict in report["verdicts"]] == names
     assert f"{len(names)} distributions, each with exactly one verdict" in said
     assert "3 requests, 3 results" in said
+    assert "3 success; the link of audit[0] opens http://" in " ".join(said.split())  # the console breaks lines
     assert "deferred" in said
     page = (tmp_path / "dependency-audit.html").read_text()
     assert page.count("<tr data-decision=") == len(names)

@@ -57,8 +57,8 @@ def wait_listening(
                 for _, reply in there:
                     return reply
             raise
-    read_to, cause = reader.progress()
-    raise ResultTimeoutError(pending, read_to=read_to, cause=cause)
+    read = reader.progress()
+    raise ResultTimeoutError(pending, read_to=read.read_to, cause=read.cause, store=read.store)
 
 
 def collect_listening(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from workflow_events.settings import KafkaSettings
 
-__all__ = ["WorkerGroup", "ask_for_group"]
+__all__ = ["WorkerGroup", "ask_for_committed", "ask_for_group"]
 
 _FRESH_SECONDS = 1.0
 """How old an answer may be that is given again."""
@@ -70,6 +70,31 @@ def ask_for_group(settings: KafkaSettings, timeout: float) -> GroupReport:
         return _unknown(settings, _one_line(error))
 
 
+def ask_for_committed(settings: KafkaSettings, timeout: float) -> dict[int, int] | None:
+    """The offset from which on the workers' group has yet to finish, by partition of the topic of requests.
+
+    Where the group has never committed, that is the partition's start. None where the brokers do not tell.
+
+    Args:
+        timeout: seconds after which nothing is tried again.
+    """
+    hurried = settings.model_copy(update={"connect_timeout": timeout, "request_timeout": timeout})
+    try:
+        return transport_retrying(timeout)(_committed, hurried)
+    except WorkflowEventsError:
+        return None
+
+
+def _committed(settings: KafkaSettings) -> dict[int, int]:
+    topic = settings.workflow_events_topic
+    with (
+        closing(blocking.new_admin(settings)) as admin,
+        blocking.map_errors(settings, "read the workers' offsets", topic=topic),
+    ):
+        done, first, _ = _offsets(admin, settings)
+    return {tp.partition: done.get(tp, offset) for tp, offset in first.items()}
+
+
 def _ask(settings: KafkaSettings) -> GroupReport:
     group_id, topic = settings.workflow_worker_group, settings.workflow_events_topic
     with closing(blocking.new_admin(settings)) as admin:
@@ -94,16 +119,24 @@ def _ask(settings: KafkaSettings) -> GroupReport:
 
 
 def _lag(admin: KafkaAdminClient, settings: KafkaSettings) -> int:
+    with blocking.map_errors(settings, "read the workers' lag", topic=settings.workflow_events_topic):
+        done, first, last = _offsets(admin, settings)
+    # Where the group has never committed, it begins at the partition's start.
+    return sum(max(0, end - done.get(tp, first[tp])) for tp, end in last.items())
+
+
+def _offsets(
+    admin: KafkaAdminClient, settings: KafkaSettings
+) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int], dict[TopicPartition, int]]:
+    """What the group has committed, and where the partitions of the topic of requests begin and end."""
     group_id, topic = settings.workflow_worker_group, settings.workflow_events_topic
-    with blocking.map_errors(settings, "read the workers' lag", topic=topic):
-        [described] = admin.describe_topics([topic])
-        every = [TopicPartition(topic, one["partition_index"]) for one in described["partitions"]]
-        committed = admin.list_group_offsets([group_id]).get(group_id, {})
-        last = admin.list_partition_offsets(dict.fromkeys(every, OffsetSpec.LATEST))
-        # Where the group has never committed, it begins at the partition's start.
-        first = admin.list_partition_offsets(dict.fromkeys(every, OffsetSpec.EARLIEST))
+    [described] = admin.describe_topics([topic])
+    every = [TopicPartition(topic, one["partition_index"]) for one in described["partitions"]]
+    committed = admin.list_group_offsets([group_id]).get(group_id, {})
+    last = admin.list_partition_offsets(dict.fromkeys(every, OffsetSpec.LATEST))
+    first = admin.list_partition_offsets(dict.fromkeys(every, OffsetSpec.EARLIEST))
     done = {tp: at.offset for tp, at in committed.items() if at.offset >= 0}
-    return sum(max(0, end.offset - done.get(tp, first[tp].offset)) for tp, end in last.items())
+    return done, {tp: at.offset for tp, at in first.items()}, {tp: at.offset for tp, at in last.items()}
 
 
 def _unknown(settings: KafkaSettings, trouble: str) -> GroupReport:

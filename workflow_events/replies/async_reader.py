@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from workflow_events.pending import PendingRequest
-    from workflow_events.replies.correlator import Counts
+    from workflow_events.replies.correlator import Counts, Waiter
     from workflow_events.replies.cursor import Cursor
     from workflow_events.replies.records import Record, Reply
+    from workflow_events.replies.second_source import SecondSource
     from workflow_events.settings import KafkaSettings
 
 __all__ = ["ReplyReader"]
@@ -62,10 +63,15 @@ class ReplyReader:
             topic,
             on_start=self._begin,
             on_records=self._take,
-            on_rewind=self._recent.start_at,
+            on_rewind=self._rewind,
             keep_going=self._is_wanted,
         )
-        self._catch_up = CatchUp(settings, self._correlator, self.cursor)
+        self._second: SecondSource | None = None
+        if settings.result_store_url is not None:
+            from workflow_events.replies.second_source import SecondSource  # noqa: PLC0415 - few have a store
+
+            self._second = SecondSource(settings, self._correlator)
+        self._catch_up = CatchUp(settings, self._correlator, self.cursor, self._lose_place if self._second else None)
         self.deadlines = Deadlines(asyncio.get_running_loop())
         self._started = asyncio.Event()
         self._leases = 0
@@ -118,6 +124,10 @@ class ReplyReader:
     def trouble(self) -> str | None:
         """What keeps the reader from reading, for an error's text; None where nothing does."""
         return self._tail.trouble()
+
+    def store_trouble(self) -> str | None:
+        """Why the result store could not be asked the last time; None where it could, or none is set."""
+        return None if self._second is None else self._second.trouble()
 
     def cursor(self) -> dict[int, int]:
         """A reply cursor for a request that is published after this call; the reader must be :meth:`ready`.
@@ -190,9 +200,13 @@ class ReplyReader:
         """Called by an expectation that ends."""
         self._correlator.forget(expectation)
         self._catch_up.leave(expectation)
+        if self._second is not None:
+            self._second.leave(expectation)
 
     def _look_back(self, expectation: Expectation) -> None:
         pending, positions, done = expectation.pending, self._tail.positions, expectation.past_is_read
+        if self._second is not None:
+            self._second.ask_to_be_quick(expectation, positions)
         cursor: Cursor = pending.reply_cursor
         if pending.reply_partition is not None:
             cursor = reading_from(cursor, pending.reply_partition, positions)
@@ -215,6 +229,18 @@ class ReplyReader:
         for expectation in self._expectations():
             self._look_back(expectation)
 
+    def _rewind(self, positions: dict[int, int]) -> None:
+        """The log is another than it was, or lost what this reader had yet to read, and with it anybody's result."""
+        self._recent.start_at(positions)
+        if self._second is not None:
+            for expectation in self._expectations():
+                self._second.ask(expectation, insists=True)
+
+    def _lose_place(self, waiter: Waiter) -> None:
+        """A waiter's cursor has fallen off the log."""
+        if self._second is not None and isinstance(waiter, Expectation):
+            self._second.ask(waiter, insists=True)
+
     def _expectations(self) -> list[Expectation]:
         return [waiter for waiter in self._correlator.waiters() if isinstance(waiter, Expectation)]
 
@@ -233,9 +259,12 @@ class ReplyReader:
         try:
             with first_error():
                 async with asyncio.TaskGroup() as tasks:
-                    scanning = tasks.create_task(self._catch_up.run(), name=f"reply-catch-up:{self.topic}")
+                    beside = [tasks.create_task(self._catch_up.run(), name=f"reply-catch-up:{self.topic}")]
+                    if self._second is not None:
+                        beside.append(tasks.create_task(self._second.run(), name=f"result-store:{self.topic}"))
                     await self._tail.run()
-                    scanning.cancel()
+                    for task in beside:
+                        task.cancel()
         except TransportError as error:
             failure = error
         finally:

@@ -16,7 +16,7 @@ from aiokafka import TopicPartition
 
 from workflow_events.errors import BrokerUnavailableError
 from workflow_events.replies import topic_log
-from workflow_events.replies.cursor import Clamped, clamp_all, reached, reading_from
+from workflow_events.replies.cursor import Clamped, clamp, clamp_all, reached, reading_from
 from workflow_events.replies.records import MAX_RECORDS
 from workflow_events.retry import async_transport_retrying
 from workflow_events.turns import Turns
@@ -48,14 +48,20 @@ class CatchUp:
 
     Args:
         positions: gives the reader's positions now; a scan ends there, since the reader has the rest.
+        lost: called for each waiter whose cursor has fallen off the log.
     """
 
     def __init__(
-        self, settings: KafkaSettings, correlator: Correlator, positions: Callable[[], dict[int, int]]
+        self,
+        settings: KafkaSettings,
+        correlator: Correlator,
+        positions: Callable[[], dict[int, int]],
+        lost: Callable[[Waiter], None] | None = None,
     ) -> None:
         self._settings = settings
         self._correlator = correlator
         self._positions = positions
+        self._lost = lost
         self._joined: dict[Waiter, Callable[[], None]] = {}
         self._wanted = asyncio.Event()
         self.scans = 0
@@ -95,6 +101,7 @@ class CatchUp:
             clamped = await self._clamped(waiters, stop, first, last)
             if said := clamped.describe(topic):
                 logger.warning("catching up for %d waiters: %s", len(waiters), said)
+                await self._tell_lost(waiters, stop, first, last)
             stop = {partition: min(offset, last[partition]) for partition, offset in stop.items()}
             start = {partition: offset for partition, offset in clamped.start.items() if offset < stop[partition]}
             self.scans += 1
@@ -113,6 +120,16 @@ class CatchUp:
             clamped = clamped.joined(clamp_all(cursors, first, last))
             await asyncio.sleep(0)
         return clamped
+
+    async def _tell_lost(self, waiters: list[Waiter], stop: Cursor, first: Cursor, last: Cursor) -> None:
+        if self._lost is None:
+            return
+        for number, waiter in enumerate(waiters, start=1):
+            cursor = reading_from(waiter.pending.reply_cursor, waiter.pending.reply_partition, stop)
+            if clamp(cursor, first, last).describe(self._correlator.topic):
+                self._lost(waiter)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _read(
         self, consumer: AIOKafkaConsumer, start: dict[int, int], stop: dict[int, int], waiters: list[Waiter]

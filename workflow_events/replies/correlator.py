@@ -179,9 +179,12 @@ class Correlator:
         except InvalidEventError:
             self.counts.malformed += 1
             return
-        reply = Reply(event, RecordPosition(self.topic, record.partition, record.offset), len(value))
-        for waiter in tuple(waiters):
-            match judge(waiter.pending, event):
+        self.hand_over(Reply(event, RecordPosition(self.topic, record.partition, record.offset), len(value)), key)
+
+    def hand_over(self, reply: Reply, key: bytes) -> None:
+        """Give a result, wherever it was found, to those who wait for ``key``, as far as it is theirs."""
+        for waiter in tuple(self._waiters.get(key, ())):
+            match judge(waiter.pending, reply.event):
                 case Verdict.OWN:
                     self.forget(waiter)
                     self.counts.delivered += 1

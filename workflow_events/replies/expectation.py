@@ -39,11 +39,24 @@ class Reading(Protocol):
     def trouble(self) -> str | None:
         """What keeps the reader from reading, if anything does."""
 
+    def store_trouble(self) -> str | None:
+        """Why the result store could not be asked, if it could not."""
+
 
 class Expectation(Waiter):
     """One waiter of a reader: registered while its ``with`` block lasts."""
 
-    __slots__ = ("_future", "_late", "_listener", "_outcome", "_reader", "_slot", "_until")
+    __slots__ = (
+        "_future",
+        "_has_read",
+        "_is_asking",
+        "_late",
+        "_listener",
+        "_outcome",
+        "_reader",
+        "_slot",
+        "_until",
+    )
 
     def __init__(self, reader: Reading, pending: PendingRequest, key: bytes | None = None) -> None:
         super().__init__(pending, key)
@@ -52,6 +65,8 @@ class Expectation(Waiter):
         self._listener: Callable[[], None] | None = None
         self._future: asyncio.Future[None] | None = None
         self._slot = 0
+        self._has_read = False
+        self._is_asking = False
         seconds = pending.remaining()
         self._late = seconds <= 0
         self._until = reader.deadlines.now() + (_LATE_LOOK_SECONDS if self._late else seconds)
@@ -126,13 +141,31 @@ class Expectation(Waiter):
 
     def past_is_read(self) -> None:
         """Called when everything that was in the log at the start of the wait has been looked at."""
-        if self._late:
+        self._has_read = True
+        self._end_if_all_is_seen()
+
+    def store_is_asked(self) -> None:
+        """Called when the result store is about to be asked too."""
+        self._is_asking = True
+
+    def store_was_asked(self) -> None:
+        """Called when it had no result, or could not be asked."""
+        self._is_asking = False
+        self._end_if_all_is_seen()
+
+    def _end_if_all_is_seen(self) -> None:
+        if self._late and self._has_read and not self._is_asking:
             self.expire()
 
     def expire(self) -> None:
         """Called at the deadline."""
         if self._outcome is None:
-            self._settle(ResultTimeoutError(self.pending, read_to=self._reader.cursor(), cause=self._reader.trouble()))
+            reader = self._reader
+            self._settle(
+                ResultTimeoutError(
+                    self.pending, read_to=reader.cursor(), cause=reader.trouble(), store=reader.store_trouble()
+                )
+            )
 
     def _settle(self, outcome: Reply | WorkflowEventsError) -> None:
         if self._outcome is not None:

@@ -91,7 +91,12 @@ class Gathering:
         return [reply.event if reply is not None else None for reply in self.replies]
 
     def timed_out(
-        self, requests: Sequence[PendingRequest], *, read_to: Mapping[int, int], cause: str | None
+        self,
+        requests: Sequence[PendingRequest],
+        *,
+        read_to: Mapping[int, int],
+        cause: str | None,
+        store: str | None = None,
     ) -> GatherTimeoutError:
         """The error for a deadline that came before this was done.
 
@@ -99,6 +104,7 @@ class Gathering:
             requests: all that were asked, in order.
             read_to: how far the reply topic had been read, as ``{partition: next offset}``.
             cause: what kept the reader from reading, if anything did.
+            store: why the result store could not be asked, if there is one and it could not.
         """
         missing = [requests[index] for index in self.missing]
-        return GatherTimeoutError(missing, self.events, read_to=read_to, cause=cause)
+        return GatherTimeoutError(missing, self.events, read_to=read_to, cause=cause, store=store)

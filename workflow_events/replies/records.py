@@ -47,9 +47,10 @@ class Reply(NamedTuple):
     """A result that was delivered to its waiter.
 
     Attributes:
+        position: where in the log it lies; None where the result store had it.
         size: bytes of the record's value.
     """
 
     event: WorkflowResultEvent
-    position: RecordPosition
+    position: RecordPosition | None
     size: int

@@ -67,5 +67,6 @@ async def gather_replies(
             one.ignore()
     if not gathering.done and not return_partial_on_timeout:
         last = timed_out[-1]
-        raise gathering.timed_out([one.pending for one in expected], read_to=last.read_to, cause=last.cause) from last
+        requests = [one.pending for one in expected]
+        raise gathering.timed_out(requests, read_to=last.read_to, cause=last.cause, store=last.store) from last
     return gathering.replies

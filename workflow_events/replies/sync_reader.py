@@ -13,7 +13,7 @@ import time
 from collections import deque
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from workflow_events.errors import BrokerUnavailableError, ResultTimeoutError, TransportError
 from workflow_events.replies.correlator import Correlator
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from workflow_events.replies.correlator import Counts, Waiter
     from workflow_events.replies.cursor import Cursor
     from workflow_events.replies.records import Record, Reply
+    from workflow_events.replies.sync_second_source import SyncSecondSource
     from workflow_events.settings import KafkaSettings
 
-__all__ = ["POLL_SECONDS", "SyncReplyReader"]
+__all__ = ["POLL_SECONDS", "Progress", "SyncReplyReader"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,20 @@ LATE_LOOK_SECONDS = 10.0
 """Who begins to wait after the deadline is given this long at most to read what is already there."""
 _SKIP_RECORDS = 50_000
 """A reader that was idle jumps over more strangers than this; fewer are read sooner than a seek takes."""
+
+
+class Progress(NamedTuple):
+    """How far a reader has read, for an error's text.
+
+    Attributes:
+        read_to: the next offset by partition.
+        cause: the reader's last error, if it still holds.
+        store: why the result store could not be asked the last time, if it could not.
+    """
+
+    read_to: dict[int, int]
+    cause: str | None
+    store: str | None
 
 
 class SyncReplyReader:
@@ -76,7 +91,8 @@ class SyncReplyReader:
         self.poll_interval = poll_interval
         self._log = SyncLog(settings, topic, partition)
         # The lock guards all below; who leads holds the log, and lets go of the lock while the network is waited for.
-        self._turn = threading.Condition()
+        lock = threading.RLock()
+        self._turn = threading.Condition(lock)
         self._leading = False
         signatures = Signatures.of(settings)
         self._correlator = Correlator(topic, signatures, max_bytes=settings.max_read_bytes)
@@ -87,6 +103,11 @@ class SyncReplyReader:
         self._known_end: dict[int, int] = {}
         self._fresh: set[Waiter] = set()
         self._trouble: str | None = None
+        self._second: SyncSecondSource | None = None
+        if settings.result_store_url is not None:
+            from workflow_events.replies.sync_second_source import SyncSecondSource  # noqa: PLC0415 - few have a store
+
+            self._second = SyncSecondSource(settings, lock, self._correlator, self._turn.notify_all)
 
     @property
     def counts(self) -> Counts:
@@ -141,8 +162,8 @@ class SyncReplyReader:
         with closing(self.replies([pending])) as coming:
             for _, reply in coming:
                 return reply
-        read_to, cause = self.progress()
-        raise ResultTimeoutError(pending, read_to=read_to, cause=cause)
+        read = self.progress()
+        raise ResultTimeoutError(pending, read_to=read.read_to, cause=read.cause, store=read.store)
 
     def replies(
         self,
@@ -173,6 +194,9 @@ class SyncReplyReader:
                 for index, request in enumerate(requests)
             ]
             self._fresh.update(waiters)
+            if self._second is not None:
+                for waiter in waiters:
+                    self._second.ask_to_be_quick(waiter, self._known_end)
         try:
             while left:
                 with self._turn:
@@ -196,12 +220,15 @@ class SyncReplyReader:
                 self._fresh.difference_update(waiters)
                 for waiter in waiters:
                     self._correlator.forget(waiter)
+                if self._second is not None:
+                    self._second.leave(waiters)
                 self._turn.notify()
 
-    def progress(self) -> tuple[dict[int, int], str | None]:
-        """How far was read, and the last error if it still holds; for an error's text."""
+    def progress(self) -> Progress:
+        """How far was read, and the last errors if they still hold; for an error's text."""
         with self._turn:
-            return dict(self._positions), self._trouble
+            store = None if self._second is None else self._second.trouble
+            return Progress(dict(self._positions), self._trouble, store)
 
     def _await(self, arrived: Sequence[tuple[int, Reply]], until: float, *, once: bool) -> bool:
         """Return when something has arrived, or there is no use in waiting on: whether that. The lock is held.
@@ -209,27 +236,33 @@ class SyncReplyReader:
         Args:
             once: return after one poll or turn, too, and soon.
         """
-        longest = min(self.poll_interval, _BETWEEN_SECONDS) if once else self.poll_interval
         while not arrived and (left := until - time.monotonic()) > 0:
+            soon = once or (self._second is not None and self._second.is_asking())
+            longest = min(self.poll_interval, _BETWEEN_SECONDS) if soon else self.poll_interval
             if self._leading or self._askers:
                 self._turn.wait(min(left, longest) if once else left)
             else:
-                self._lead(lambda: self._advance(until, longest))
+                self._lead(partial(self._advance, until, longest, arrived))
             if once:
                 return False
         return True
 
-    def _look(self, arrived: Sequence[tuple[int, Reply]], waiters: Iterable[Waiter], until: float) -> bool:
+    def _look(self, arrived: Sequence[tuple[int, Reply]], waiters: Sequence[Waiter], until: float) -> bool:
         """Look once at what is there, before those who wait for what is to come; whether all of it was seen. The lock is held."""
         with self._asking():
             left = max(0.0, until - time.monotonic())
             if not self._turn.wait_for(lambda: arrived or not self._leading, left):
                 return True
             if not arrived:
-                self._lead(lambda: self._advance(until, _SHORTEST_SECONDS))
+                self._lead(lambda: self._advance(until, _SHORTEST_SECONDS, arrived))
             if arrived or not self._fresh.isdisjoint(waiters):
                 return time.monotonic() >= until
-            return self._lead(lambda: self._has_read_all(until))
+            read = self._lead(lambda: self._has_read_all(until))
+        if read and self._second is not None:
+            second = self._second
+            left = max(0.0, until - time.monotonic())
+            self._turn.wait_for(lambda: arrived or not second.is_asking(waiters), left)
+        return read
 
     def _ask(self, question: Callable[[float], dict[int, int]], timeout: float | None = None) -> dict[int, int]:
         limit = self.settings.connect_timeout
@@ -268,13 +301,17 @@ class SyncReplyReader:
             if self._askers or delivered != self._correlator.counts.delivered:
                 self._turn.notify_all()
 
-    def _advance(self, until: float, longest: float) -> None:
+    def _advance(self, until: float, longest: float, arrived: Sequence[tuple[int, Reply]]) -> None:
         """Place who is new and poll once, for ``longest`` seconds at most.
 
-        While the broker is away, again until there is no time left.
+        While the broker is away, again until there is no time left, or the result store has answered.
         """
+        retrying = transport_retrying(until - time.monotonic())
+        if self._second is not None:
+            no_time_left = retrying.stop
+            retrying.stop = lambda state: bool(arrived) or no_time_left(state)
         try:
-            for attempt in transport_retrying(until - time.monotonic()):
+            for attempt in retrying:
                 with attempt, self._dropping_what_broke():
                     self._try_advance(max(_SHORTEST_SECONDS, until - time.monotonic()), longest)
         except BrokerUnavailableError:
@@ -302,6 +339,7 @@ class SyncReplyReader:
         if not batches and (rewound := self._log.rewound(self._positions)):
             # All that it holds is new. From its start, for it may have grown to where this reader stood.
             logger.warning("the log of %r was made anew or truncated; reading it from its start", self.topic)
+            self._lose_places()
             self._move({**self._positions, **dict.fromkeys(rewound, 0)}, partitions, seconds)
         self._trouble = None if batches else _trimmed(self._log.trouble())
 
@@ -329,18 +367,34 @@ class SyncReplyReader:
         self._known_end = self._log.end(seconds)
         # A known partition that the cursor does not name is one where nobody waits.
         skipped = {partition: self._known_end.get(partition, 0) for partition in partitions}
-        clamped = clamp({**skipped, **cursor}, self._log.beginning(seconds), self._known_end)
+        first = self._log.beginning(seconds)
+        clamped = clamp({**skipped, **cursor}, first, self._known_end)
         if said := clamped.describe(self.topic):
             logger.warning("%s", said)
+            self._lose_places(None if clamped.rewound else first)
         self._log.read_from(clamped.start, seconds)
         if clamped.start != self._positions:
             self._positions = clamped.start
             self._recent.start_at(self._positions)
 
+    def _lose_places(self, first: Cursor | None = None) -> None:
+        """The log has lost what somebody had yet to read, and with it maybe a result.
+
+        Args:
+            first: where it begins now; None: it is another log than it was, which concerns everybody.
+        """
+        if self._second is None:
+            return
+        with self._turn:
+            for waiter in self._correlator.waiters():
+                if first is None or _lies_below(first, waiter.pending):
+                    self._second.ask(waiter, insists=True)
+
     def _take(self, partition: int, records: Sequence[Record]) -> None:
         if records[0].offset < self._positions.get(partition, 0):
             # The client found its position beyond the log's end and went back to the start: the topic was made anew.
             self._positions[partition] = records[0].offset
+            self._lose_places()
             self._recent.start_at(self._positions)
         keys = correlation_keys(records)
         self._recent.append(partition, records, keys)
@@ -379,6 +433,11 @@ def _wanted(waiters: Iterable[Waiter], partitions: Sequence[int]) -> dict[int, i
             offset = cursor.get(partition, 0)
             wanted[partition] = min(offset, wanted.get(partition, offset))
     return wanted
+
+
+def _lies_below(first: Cursor, pending: PendingRequest) -> bool:
+    cursor, only = pending.reply_cursor, pending.reply_partition
+    return any(cursor.get(at, offset) < offset for at, offset in first.items() if only is None or at == only)
 
 
 def _trimmed(said: str | None) -> str | None:

@@ -106,8 +106,8 @@ class SyncWaits:
         else:
             collect_replies(gathering, reader, requests, on_progress)
         if not gathering.done and not return_partial_on_timeout:
-            read_to, cause = reader.progress()
-            raise gathering.timed_out(requests, read_to=read_to, cause=cause) from ran_out
+            read = reader.progress()
+            raise gathering.timed_out(requests, read_to=read.read_to, cause=read.cause, store=read.store) from ran_out
         return self._payloads.take_each(gathering.events)
 
     def _reader_for(self, requests: Sequence[PendingRequest]) -> SyncReplyReader:

@@ -188,6 +188,8 @@ class ApacheKafka:
             # A topic that nobody made is an error, not a new topic.
             "auto.create.topics.enable": "false",
             "group.initial.rebalance.delay.ms": "0",
+            # Lets a test have a killed member given up within a second or two; Kafka's own least is 6 s.
+            "group.min.session.timeout.ms": "1000",
             "offsets.topic.num.partitions": "3",
             "offsets.topic.replication.factor": replicas,
             "transaction.state.log.num.partitions": "3",

@@ -11,6 +11,10 @@ Fixtures (those of session scope start once and only when a test asks for them):
     ``apache_settings`` are the same on one given broker.
 ``postgres``
     A throw-away PostgreSQL server for the session, with ``dsn`` and ``create_database(name)``.
+``redis``
+    A throw-away Redis server for the session, with ``url`` and ``new_database()``.
+``s3``
+    An S3 API server for the session, with ``endpoint``, ``environment`` and ``create_bucket(name)``.
 ``airflow_stack``
     A factory of `AirflowStack`; what it makes is a context manager that runs Airflow's processes.
 
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
     from workflow_events.testing.embedded import EmbeddedBroker
     from workflow_events.testing.kafka_sources import Broker
     from workflow_events.testing.postgres import PostgresServer
+    from workflow_events.testing.redis import RedisServer
+    from workflow_events.testing.s3 import S3Server
 
 BROKERS = {"embedded": "embedded_broker", "apache": "apache_kafka"}
 """The names of the brokers, and the fixture of each."""
@@ -122,6 +128,24 @@ def postgres() -> Iterator[PostgresServer]:
 
     with ExitStack() as stack:
         yield _had(stack, PostgresServer)
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[RedisServer]:
+    """Yield a running Redis server."""
+    from workflow_events.testing.redis import RedisServer
+
+    with ExitStack() as stack:
+        yield _had(stack, RedisServer)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """Yield a running S3 API server."""
+    from workflow_events.testing.s3 import S3Server
+
+    with ExitStack() as stack:
+        yield _had(stack, S3Server)
 
 
 @pytest.fixture(scope="session")

@@ -42,11 +42,11 @@ def test_the_run_url_comes_from_the_connection_or_else_from_the_configuration(
 ) -> None:
     hook = WorkflowEventsHook(conn_id)
     with hook.client() as client:
-        pending = client.submit("w", {}, workflow_run_id="r")
+        pending = client.submit("w", {}, workflow_run_id="manual__12:00+00:00")
     assert hook.run_url(pending) == ""
 
     monkeypatch.setenv("AIRFLOW__WORKFLOW_EVENTS__RUN_URL", "https://conf/{workflow_run_id}")
-    assert hook.run_url(pending) == "https://conf/r"
+    assert hook.run_url(pending) == "https://conf/manual__12%3A00%2B00%3A00"
 
     monkeypatch.setenv("AIRFLOW__WORKFLOW_EVENTS__RUN_URL", "https://conf/{run}")
     with pytest.raises(ConfigurationError, match=r"\{correlation_id\}"):

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import os
-import sys
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +18,7 @@ from tests.integration.worker.observing import quick, records
 from workflow_events import (
     AsyncWorkflowClient,
     ClaimCheckError,
+    ConfigurationError,
     EventType,
     KafkaSettings,
     MessageTooLargeError,
@@ -34,7 +30,8 @@ from workflow_events import (
 from workflow_events.payloads import Payloads
 from workflow_events.signing_keys import new_key
 from workflow_events.testing.kafka_sources import Broker
-from workflow_events.testing.processes import LOOPBACK, ServerProcess, free_port
+from workflow_events.testing.processes import LOOPBACK, free_port
+from workflow_events.testing.s3 import S3Server
 
 pytestmark = pytest.mark.kafka_brokers("embedded")
 
@@ -42,50 +39,15 @@ pytestmark = pytest.mark.kafka_brokers("embedded")
 TEXT = "x" * 1_500_000
 
 
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an S3 API server: moto's, in a process of its own."""
-    if importlib.util.find_spec("moto") is None:
-        reason = "moto is not installed: pip install 'moto[s3]' flask flask-cors"
-        if os.environ.get("CI"):
-            pytest.fail(f"{reason} (CI is set, so this fails instead of being skipped)", pytrace=False)
-        pytest.skip(reason)
-    port = free_port()
-    address = f"http://{LOOPBACK}:{port}"
-    folder = tmp_path_factory.mktemp("s3")
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", LOOPBACK, "-p", str(port)]
-    server = ServerProcess("moto's S3 server", command, log_file=folder / "log", directory=folder)
-
-    def answers() -> bool:
-        try:
-            with urllib.request.urlopen(f"{address}/moto-api/", timeout=2):
-                return True
-        except urllib.error.HTTPError:
-            return True
-        except OSError:
-            return False
-
-    server.start()
-    try:
-        server.wait_ready(answers, timeout=60)
-        with urllib.request.urlopen(urllib.request.Request(f"{address}/payloads", method="PUT"), timeout=10):
-            pass
-        yield address
-    finally:
-        server.kill()
-
-
 @pytest.fixture(params=["folder", "bucket"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A store's name for the settings; what else is needed to reach it is in the environment."""
     if request.param == "folder":
         return str(tmp_path / "payloads")
-    monkeypatch.setenv("AWS_ENDPOINT", request.getfixturevalue("s3"))
-    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "access-key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-bucket")
-    return f"s3://payloads/{tmp_path.name}"
+    server: S3Server = request.getfixturevalue("s3")
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"{server.create_bucket('payloads')}/{tmp_path.name}"
 
 
 @pytest.fixture
@@ -195,6 +157,15 @@ def test_a_store_that_does_not_answer_is_told_and_may_be_tried_again(
 
     assert caught.value.retryable
     assert "secret-of-the-bucket" not in f"{caught.value}{caught.value.__cause__}"
+
+
+async def test_a_store_is_there_before_anything_is_in_it_and_a_bucket_that_is_not_is_told(
+    checked: KafkaSettings, store: str
+) -> None:
+    await Payloads(checked).aping()
+    if "://" in store:
+        with pytest.raises(ConfigurationError, match="no such place"):
+            await Payloads(checked.replace(claim_check_store="s3://no-such-bucket")).aping()
 
 
 def store_of(settings: KafkaSettings) -> Any:

@@ -79,10 +79,12 @@ def test_every_field_of_the_form_is_a_kafka_setting_or_the_run_url(info: dict[st
 def test_secrets_of_the_form_are_hidden_by_the_browser(info: dict[str, Any]) -> None:
     (connection,) = info["connection-types"]
     secret = {
-        name: field["schema"].get("format") for name, field in connection["conn-fields"].items() if "password" in name
+        name: field["schema"].get("format")
+        for name, field in connection["conn-fields"].items()
+        if "password" in name or name.endswith(("_keys", "_api_key"))
     }
 
-    assert secret == {"ssl_key_password": "password"}
+    assert secret == dict.fromkeys(("ssl_key_password", "signing_keys", "result_store_api_key"), "password")
 
 
 def test_the_options_defaults_are_the_same_in_the_metadata_and_in_the_code(info: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
+from tests.places import place_of
 from tests.unit.replies.answers import ATTEMPTS, IDS, REQUESTS, SHAPES, STATUSES, answers, id_of, message
 from workflow_events import PendingRequest, ResultStatus
 from workflow_events.replies.correlator import Correlator, Waiter
@@ -164,7 +165,7 @@ class Correlation(RuleBasedStateMachine):
     @invariant()
     def every_waiter_has_what_the_log_says(self) -> None:
         for waiting in self.all:
-            places = [(reply.position.partition, reply.position.offset) for reply in waiting.got]
+            places = [place_of(reply)[1:] for reply in waiting.got]
             assert places == [(record.partition, record.offset) for record in waiting.expected]
             assert self.correlator.is_waiting(waiting.waiter) == (not waiting.got and not waiting.left)
 

@@ -18,6 +18,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.places import place_of
 from tests.unit.replies.answers import ATTEMPTS, IDS, REQUESTS, SHAPES, STATUSES, WHOLE, answers, id_of, message
 from tests.unit.replies.memory_log import LoggedRecord, MemoryLog
 from tests.unit.replies.virtual_time import VirtualTimeLoop
@@ -447,7 +448,7 @@ class Reading(RuleBasedStateMachine):
     def check_reply(self, one: Waiting, reply: Reply) -> None:
         record = self.history[reply.event.workflow_run_id]
         assert answers(one.pending, record.value, record.headers), "has an answer that is not its own"
-        assert (reply.position.partition, reply.position.offset) == (record.partition, record.offset)
+        assert place_of(reply)[1:] == (record.partition, record.offset)
         assert reply.size == len(record.value or b"")
 
     @invariant()

@@ -56,6 +56,20 @@ def test_a_request_in_line_is_accepted_and_beats_without_a_node_until_its_run_be
     ]
 
 
+def test_a_graphs_own_words_name_their_node_and_its_superstep_where_these_are_known(progress: Progress) -> None:
+    with progress.of(request()) as telling:
+        telling.run_started(resumed=False)
+        telling.node_started("plan", 3)
+        heard(progress)
+        telling.custom("score", "known", 2)
+        telling.custom(None, "unknown")
+    custom = {"is": "workflow.progress", "kind": "custom"}
+    assert heard(progress) == [
+        {**custom, "node": "score", "step": 2, "data": "known"},
+        {**custom, "node": "plan", "data": "unknown"},
+    ]
+
+
 @pytest.mark.parametrize(
     "say",
     [

@@ -42,8 +42,8 @@ class Heard:
         self.all.append(("finished", node, step))
         self.durations.append(duration_ms)
 
-    def custom(self, node: str | None, data: object) -> None:
-        self.all.append(("custom", node, data))
+    def custom(self, node: str | None, data: object, step: int | None = None) -> None:
+        self.all.append(("custom", node, data, step))
 
 
 @pytest.fixture(params=["handed down", "astream"])
@@ -77,7 +77,7 @@ async def test_each_nodes_start_and_end_are_heard_and_what_it_says() -> None:
         ("started", "add", 1),
         ("finished", "add", 1),
         ("started", "speak", 2),
-        ("custom", "speak", {"half": True}),
+        ("custom", "speak", {"half": True}, 2),
         ("finished", "speak", 2),
     ]
     assert all(duration >= 0 for duration in heard.durations)
@@ -127,9 +127,9 @@ async def test_what_parallel_nodes_say_is_heard_by_their_names() -> None:
     await watched(builder.compile(), heard)
     # Then each is heard under its own name
     assert sorted(one[1:] for one in heard.all if one[0] == "custom") == [
-        ("left", "l"),
-        ("outer|inside", "i"),
-        ("right", "r"),
+        ("left", "l", 1),
+        ("outer|inside", "i", 1),
+        ("right", "r", 1),
     ]
 
 
@@ -147,9 +147,9 @@ def test_a_synchronous_subgraph_in_a_thread_is_heard_in_the_loop() -> None:
             threads.add(threading.get_ident())
             super().node_started(node, step)
 
-        def custom(self, node: str | None, data: object) -> None:
+        def custom(self, node: str | None, data: object, step: int | None = None) -> None:
             threads.add(threading.get_ident())
-            super().custom(node, data)
+            super().custom(node, data, step)
 
     heard = Where()
     result = asyncio.run(watched(line(outer).compile(), heard))

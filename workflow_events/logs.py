@@ -1,4 +1,7 @@
-"""What a worker's log lines look like: structured, and each with the correlation id of the request it belongs to."""
+"""What the log lines of a command that stays look like: structured, and with the fields that are bound to them.
+
+A worker binds the correlation id of the request that a line belongs to. Needs structlog, which the extras of such commands bring.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,7 @@ __all__ = ["configure_logging"]
 def configure_logging(log_format: Literal["json", "console"], level: str) -> None:
     """Send all log records of this process to standard error, one line each.
 
-    Records of the standard library's logging, and so of LangGraph, of Kafka's client and of the graphs' own code, take the
-    same way and carry the same fields.
+    Records of the standard library's logging, and so of libraries and of graphs, take the same way and carry the same fields.
 
     Args:
         log_format: ``json`` for machines, ``console`` for people.
@@ -45,7 +47,7 @@ def configure_logging(log_format: Literal["json", "console"], level: str) -> Non
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Its INFO tells every step of every rebalance; what matters of that, the worker says itself.
+    # Its INFO tells every step of every rebalance; what matters of that, the command says itself.
     logging.getLogger("aiokafka").setLevel(max(root.level, logging.WARNING))
     structlog.configure(
         processors=[

@@ -1,0 +1,1 @@
+"""Asking the store over HTTP. :func:`result_store.api.app.create_app` puts it together."""

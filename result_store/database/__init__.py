@@ -1,0 +1,1 @@
+"""The rows: their tables, how they are written, and how they are asked for."""

@@ -1,0 +1,1 @@
+"""Alembic's part: the steps between the versions of the tables."""

@@ -1,0 +1,72 @@
+"""How a role is asked to stop: once to end in good order, twice to end at once; and whose error it ends with."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from result_store.errors import DatabaseError
+from result_store.running import _until_stopped
+
+
+def ask_to_stop() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def test_the_first_signal_lets_the_work_end_and_the_second_cuts_it_off() -> None:
+    # Given work that is built
+    stopping, built = asyncio.Event(), asyncio.Event()
+    told: list[str] = []
+
+    async def work() -> None:
+        built.set()
+        ask_to_stop()
+        await stopping.wait()
+        told.append("ending")
+        ask_to_stop()
+        await asyncio.Event().wait()
+
+    # When it is asked twice, then it ends, and without an error
+    await _until_stopped(work(), stopping, built)
+    assert told == ["ending"]
+
+
+async def test_a_signal_while_the_parts_are_being_built_ends_at_once() -> None:
+    async def work() -> None:
+        ask_to_stop()
+        await asyncio.Event().wait()
+
+    await _until_stopped(work(), asyncio.Event(), asyncio.Event())
+
+
+async def test_the_first_error_of_several_parts_is_the_one_that_is_told() -> None:
+    async def work() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fail())
+
+    async def fail() -> None:
+        raise DatabaseError("no such database")
+
+    with pytest.raises(DatabaseError, match="no such database"):
+        await _until_stopped(work(), asyncio.Event(), asyncio.Event())
+
+
+async def test_whoever_waits_for_the_work_may_cancel_it() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    waiting = asyncio.ensure_future(_until_stopped(work(), asyncio.Event(), asyncio.Event()))
+    await begun.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert ended.is_set()
