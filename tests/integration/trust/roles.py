@@ -7,6 +7,8 @@ from workflow_events import KafkaSettings
 
 ADMIN_SECRET = "admin-secret-51e0"
 GROUP = "workers-of-the-trust-tests"
+STORE_GROUP = "store-of-the-trust-tests"
+STORED_TOPIC = "stored-of-the-trust-tests"
 
 
 def requester(settings: KafkaSettings) -> list[Right]:
@@ -46,6 +48,17 @@ def worker(settings: KafkaSettings) -> list[Right]:
 def answerer(settings: KafkaSettings) -> list[Right]:
     """``ResultProducer``: answers, without taking requests itself."""
     return [Right("WRITE", "topic", settings.workflow_results_topic)]
+
+
+def store_processor(settings: KafkaSettings) -> list[Right]:
+    """``result-store run --only processor``: reads what happens, and tells of what it has stored."""
+    given_up = (settings.workflow_events_topic, settings.workflow_results_topic, settings.workflow_control_topic)
+    read = [*given_up[:2], settings.workflow_progress_topic, *map(settings.dead_letter_topic, given_up)]
+    return [
+        *(Right("READ", "topic", topic) for topic in read),
+        Right("READ", "group", STORE_GROUP),
+        Right("WRITE", "topic", STORED_TOPIC),
+    ]
 
 
 def topic_maker(settings: KafkaSettings) -> list[Right]:
