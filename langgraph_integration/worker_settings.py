@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
 
 from langgraph_integration.checkpointers import check_url
 from langgraph_integration.error_policy import ErrorPolicy, load_judge, split_names
-from workflow_events.errors import ConfigurationError
+from workflow_events.environment_settings import EnvironmentSettings
 
 __all__ = ["WorkerSettings"]
 
 _PREFIX = "WORKFLOW_WORKER_"
 
 
-class WorkerSettings(BaseSettings):
+class WorkerSettings(EnvironmentSettings):
     """How a worker runs graphs.
 
     Every field is read from the environment as its name in capitals with the prefix ``WORKFLOW_WORKER_``, so
@@ -29,13 +29,8 @@ class WorkerSettings(BaseSettings):
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         env_prefix=_PREFIX,
-        env_file=".env",
-        env_file_encoding="utf-8",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
     )
+    what: ClassVar[str] = "the worker's settings"
 
     group_id: str = Field(
         default="langgraph-workers", min_length=1, description="The consumer group that shares the requests."
@@ -131,22 +126,6 @@ class WorkerSettings(BaseSettings):
     log_format: Literal["json", "console"] = Field(default="json", description="How the command logs.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What it logs.")
 
-    # Hidden from type checkers, which know the fields from the class body.
-    if not TYPE_CHECKING:
-
-        def __init__(self, **values: Any) -> None:
-            unknown = sorted(set(values) - set(type(self).model_fields))
-            if unknown:
-                raise ConfigurationError(f"WorkerSettings has no setting {', '.join(map(repr, unknown))}.")
-            problem = None
-            try:
-                super().__init__(**values)
-            except ValidationError as error:
-                problem = _explain(error)
-            # Raised outside the handler: the validation error holds the input, and with it the secrets.
-            if problem is not None:
-                raise ConfigurationError(problem)
-
     @field_validator("checkpointer")
     @classmethod
     def _known_checkpointer(cls, value: SecretStr) -> SecretStr:
@@ -172,11 +151,3 @@ class WorkerSettings(BaseSettings):
             redact=self.redact_errors,
             shown=split_names(self.shown_errors),
         )
-
-
-def _explain(error: ValidationError) -> str:
-    problems = []
-    for problem in error.errors(include_url=False, include_input=False):
-        name = str(problem["loc"][0]) if problem["loc"] else ""
-        problems.append(f"{_PREFIX}{name.upper()} ({name}): {problem['msg'].removeprefix('Value error, ')}")
-    return f"The worker's settings do not hold: {'; '.join(problems)}."

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
-from workflow_events.errors import ConfigurationError
+from workflow_events.environment_settings import EnvironmentSettings
 from workflow_events.settings_checks import TOPIC_NAME, check_store_url
 
 __all__ = ["PREFIX", "StoreSettings", "variable"]
@@ -25,7 +25,7 @@ def variable(name: str) -> str:
     return f"{PREFIX}{name.upper()}"
 
 
-class StoreSettings(BaseSettings):
+class StoreSettings(EnvironmentSettings):
     """How results are kept and asked for.
 
     Every field is read from the environment as its name in capitals with the prefix ``RESULT_STORE_``, so ``database_url``
@@ -38,14 +38,9 @@ class StoreSettings(BaseSettings):
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_file=".env",
-        env_file_encoding="utf-8",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
         str_strip_whitespace=True,
     )
+    what: ClassVar[str] = "the result store's settings"
 
     database_url: SecretStr = Field(
         default=SecretStr("sqlite:///result-store.db"),
@@ -120,22 +115,6 @@ class StoreSettings(BaseSettings):
     log_format: Literal["json", "console"] = Field(default="json", description="How the command logs.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What it logs.")
 
-    # Hidden from type checkers, which know the fields from the class body.
-    if not TYPE_CHECKING:
-
-        def __init__(self, **values: Any) -> None:
-            unknown = sorted(set(values) - set(type(self).model_fields))
-            if unknown:
-                raise ConfigurationError(f"StoreSettings has no setting {', '.join(map(repr, unknown))}.")
-            problem = None
-            try:
-                super().__init__(**values)
-            except ValidationError as error:
-                problem = _explain(error)
-            # Raised outside the handler: the validation error holds the input, and with it the secrets.
-            if problem is not None:
-                raise ConfigurationError(problem)
-
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: SecretStr) -> SecretStr:
@@ -209,12 +188,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _explain(error: ValidationError) -> str:
-    problems = []
-    for problem in error.errors(include_url=False, include_input=False):
-        message = problem["msg"].removeprefix("Value error, ")
-        name = str(problem["loc"][0]) if problem["loc"] else None
-        problems.append(f"{variable(name)} ({name}): {message}" if name else message)
-    return f"The result store's settings do not hold: {'; '.join(problems)}."

@@ -6,14 +6,13 @@ No other module declares a Kafka option. A module that needs a client asks :meth
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
-from workflow_events.errors import ConfigurationError
+from workflow_events.environment_settings import EnvironmentSettings
 from workflow_events.settings_checks import (
     PREFIX,
     TOPIC_NAME,
@@ -21,7 +20,6 @@ from workflow_events.settings_checks import (
     check_header_value,
     check_store_url,
     contradictions,
-    variable,
 )
 from workflow_events.signing_keys import parse_keys
 
@@ -38,7 +36,7 @@ _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/@\[\],]+)(:(?P<port>\d{
 _DAY = 86_400.0
 
 
-class KafkaSettings(BaseSettings):
+class KafkaSettings(EnvironmentSettings):
     """Where the cluster is, how to be let in, and how the SDK's topics are named and made.
 
     Every field is read from the environment as its name in capitals with the prefix ``KAFKA_``, so
@@ -54,14 +52,9 @@ class KafkaSettings(BaseSettings):
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_file=".env",
-        env_file_encoding="utf-8",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
         str_strip_whitespace=True,
     )
+    what: ClassVar[str] = "the Kafka settings"
 
     bootstrap_servers: str = Field(
         default="localhost:9092", description="Brokers to ask first, as host:port, separated by commas."
@@ -174,20 +167,6 @@ class KafkaSettings(BaseSettings):
     result_store_service: str | None = Field(
         default=None, description="The service that the key was made for, as `result-store keys create` was told."
     )
-
-    # Hidden from type checkers, which know the fields from the class body.
-    if not TYPE_CHECKING:
-
-        def __init__(self, **values: Any) -> None:
-            _refuse_unknown(values, type(self).model_fields)
-            problem = None
-            try:
-                super().__init__(**values)
-            except ValidationError as error:
-                problem = _explain(error)
-            # Raised outside the handler: the validation error holds the input, and with it the secrets.
-            if problem is not None:
-                raise ConfigurationError(problem)
 
     @classmethod
     def from_librdkafka(cls, config: Mapping[str, Any], **overrides: Any) -> Self:
@@ -306,23 +285,3 @@ class KafkaSettings(BaseSettings):
         if problems:
             raise ValueError("; ".join(problems))
         return self
-
-
-def _refuse_unknown(values: Mapping[str, object], known: Mapping[str, object]) -> None:
-    unknown = [name for name in values if name not in known and not name.startswith("_")]
-    if not unknown:
-        return
-    hints = [
-        f"{name!r}" + (f" (did you mean {near[0]!r}?)" if (near := difflib.get_close_matches(name, known, 1)) else "")
-        for name in unknown
-    ]
-    raise ConfigurationError(f"KafkaSettings has no setting {' and no '.join(hints)}.")
-
-
-def _explain(error: ValidationError) -> str:
-    problems = []
-    for problem in error.errors(include_url=False, include_input=False):
-        message = problem["msg"].removeprefix("Value error, ")
-        name = str(problem["loc"][0]) if problem["loc"] else None
-        problems.append(f"{variable(name)} ({name}): {message}" if name else message)
-    return f"The Kafka settings do not hold: {'; '.join(problems)}."
