@@ -12,7 +12,7 @@ from pydantic_core import from_json
 
 from langgraph_integration.error_details import describe_error, message_of
 from langgraph_integration.errors import InvalidRequestError, PoisonedRequestError, RefusalError
-from workflow_events.dead_letters import DeadLetterReason, letter_message, without_value
+from workflow_events.dead_letters import DeadLetterReason, letter_message, reason_of_malformed, without_value
 from workflow_events.errors import InvalidEventError
 from workflow_events.events import ResultStatus, WorkflowEvent, WorkflowResultEvent
 from workflow_events.wire import OutgoingMessage, correlation_id_in, decode_event
@@ -67,7 +67,7 @@ def read_request(value: bytes | None, *, max_bytes: int) -> WorkflowEvent:
     try:
         return decode_event(value)
     except InvalidEventError as error:
-        code = DeadLetterReason.WRONG_SCHEMA if _is_json(value) else DeadLetterReason.INVALID_JSON
+        code = reason_of_malformed(value)
         raise Refusal(code, InvalidRequestError(str(error))) from error
 
 
@@ -116,14 +116,6 @@ def answer_to_invalid(
         error_detail=describe_error(refusal.error),
         attempt=_attempt(body.get("attempt")),
     )
-
-
-def _is_json(value: bytes | None) -> bool:
-    try:
-        from_json(value or b"")
-    except ValueError:
-        return False
-    return True
 
 
 def _body(value: bytes | None) -> dict[str, Any]:

@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from pydantic_core import from_json
-
 from result_store.facts import (
     DeadLetterFact,
     InvalidFact,
@@ -22,7 +20,7 @@ from result_store.facts import (
     ResultFact,
     TopicRole,
 )
-from workflow_events.dead_letters import DeadLetterReason, read_letters
+from workflow_events.dead_letters import DeadLetterReason, read_letters, reason_of_malformed
 from workflow_events.errors import InvalidEventError
 from workflow_events.events import REQUESTS, EventType
 from workflow_events.signing import HEADER_SIGNATURE, PROGRESS_TYPES, REQUEST_TYPES, RESULT_TYPES
@@ -100,7 +98,7 @@ def fact_of(
             return _dead_letter(record, settings.max_read_bytes)
         return _event(record, role, settings.max_read_bytes, signatures)
     except InvalidEventError as error:
-        code = DeadLetterReason.WRONG_SCHEMA if _is_json(record.value) else DeadLetterReason.INVALID_JSON
+        code = reason_of_malformed(record.value)
         return invalid(record, code.value, str(error))
     except Exception as error:
         # Nobody knows what it is, so nobody knows that the next one is sound: it must not stop those behind it.
@@ -223,11 +221,3 @@ def _id(text: object) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
-
-
-def _is_json(value: bytes | None) -> bool:
-    try:
-        from_json(value or b"")
-    except ValueError:
-        return False
-    return True

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from pydantic_core import from_json
+
 from workflow_events.wire import Message, OutgoingMessage, correlation_id_in
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ __all__ = [
     "letter_message",
     "note_message",
     "read_letters",
+    "reason_of_malformed",
     "replay_message",
     "without_value",
 ]
@@ -58,6 +61,15 @@ class DeadLetterReason(StrEnum):
     UNKNOWN_GRAPH = "unknown-graph"
     POISON = "poison"
     UNDELIVERABLE = "undeliverable"
+
+
+def reason_of_malformed(value: bytes | None) -> DeadLetterReason:
+    """What is the matter with a value that could not be read as an event."""
+    try:
+        from_json(value or b"")
+    except ValueError:
+        return DeadLetterReason.INVALID_JSON
+    return DeadLetterReason.WRONG_SCHEMA
 
 
 class StoredMessage(Message, Protocol):
