@@ -21,11 +21,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Literal, TypeVar
 
 from workflow_events.testing.airflow_rest import FINAL_STATES, AirflowRest
 from workflow_events.testing.processes import LOOPBACK, ServerProcess, ServerStartError, free_port
+from workflow_events.testing.server_context import ServerContext
 from workflow_events.testing.unavailable import PartUnavailableError
 from workflow_events.testing.waiting import wait_until
 
@@ -62,7 +62,7 @@ def airflow_version() -> str:
         raise PartUnavailableError("Airflow is not installed: pip install 'workflow-events[airflow]'") from None
 
 
-class AirflowStack(AirflowRest):
+class AirflowStack(AirflowRest, ServerContext):
     """One Airflow, as a context manager.
 
     Args:
@@ -102,19 +102,6 @@ class AirflowStack(AirflowRest):
         self.components: Mapping[Component, ServerProcess] = {
             name: self._component(name) for name in ("api-server", "dag-processor", "scheduler", "triggerer")
         }
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def real_part(self) -> str:

@@ -14,11 +14,10 @@ import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from workflow_events.testing.kafka_distribution import DEFAULT_VERSION, java_program, kafka_libraries
 from workflow_events.testing.processes import LOOPBACK, ServerProcess, ServerStartError, free_port
+from workflow_events.testing.server_context import ServerContext
 
 JVM_OPTIONS = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 """Small, and quick to start. A benchmark gives its own: the last but one option stops the optimizing compiler."""
@@ -27,7 +26,7 @@ _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _STARTED = "Kafka Server started"  # logged once the broker is registered and unfenced
 
 
-class ApacheKafka:
+class ApacheKafka(ServerContext):
     """A Kafka cluster on 127.0.0.1, as a context manager. Nodes count from 1; each is broker and controller.
 
     Args:
@@ -62,19 +61,6 @@ class ApacheKafka:
         self._ports_behind = {(name, node): free_port() for name, ports in self._networks.items() for node in ports}
         self._properties = dict(properties or {})
         self._servers = {node: self._server(node) for node in self._ports}
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def bootstrap_servers(self) -> str:

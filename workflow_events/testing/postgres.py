@@ -8,17 +8,16 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from workflow_events.testing.processes import LOOPBACK, ServerProcess, ServerStartError, free_port
+from workflow_events.testing.server_context import ServerContext
 from workflow_events.testing.unavailable import PartUnavailableError
 
 _USER = "postgres"
 """The database's superuser; and, where we are root, the system user that runs the server, for PostgreSQL refuses root."""
 
 
-class PostgresServer:
+class PostgresServer(ServerContext):
     """One PostgreSQL server, as a context manager.
 
     It does not wait for its disk (``fsync`` is off): a killed server recovers all that was committed, a lost machine would
@@ -59,19 +58,6 @@ class PostgresServer:
             user=self._run_as,
             stop_signal=signal.SIGINT,  # PostgreSQL's "fast" shutdown; SIGTERM would wait for its clients
         )
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def dsn(self) -> str:

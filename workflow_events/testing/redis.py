@@ -8,17 +8,17 @@ import socket
 import subprocess
 import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from workflow_events.testing.processes import LOOPBACK, ServerProcess, free_port
+from workflow_events.testing.server_context import ServerContext
 from workflow_events.testing.unavailable import PartUnavailableError
 
 _DATABASES: Final = 4096
 """Empty ones cost nothing."""
 
 
-class RedisServer:
+class RedisServer(ServerContext):
     """One Redis server, as a context manager. What it holds is gone when it ends.
 
     Raises:
@@ -47,19 +47,6 @@ class RedisServer:
             log_file=self._folder / "server.log",
             directory=self._folder,
         )
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def url(self) -> str:

@@ -10,16 +10,15 @@ import urllib.error
 import urllib.request
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from workflow_events.testing.processes import LOOPBACK, ServerProcess, free_port
+from workflow_events.testing.server_context import ServerContext
 from workflow_events.testing.unavailable import PartUnavailableError
 
 _NEEDED = ("moto", "flask", "flask_cors")
 
 
-class S3Server:
+class S3Server(ServerContext):
     """One S3 API server, as a context manager. It takes any credentials.
 
     Raises:
@@ -37,19 +36,6 @@ class S3Server:
         self._server = ServerProcess(
             "moto's S3 server", command, log_file=self._folder / "server.log", directory=self._folder
         )
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def endpoint(self) -> str:
