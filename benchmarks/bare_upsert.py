@@ -5,7 +5,8 @@ It overwrites what is there, compares nothing and returns nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,24 +18,30 @@ from result_store.database import tables
 if TYPE_CHECKING:
     from sqlalchemy import Table
 
-__all__ = ["write"]
+__all__ = ["Rows", "connected", "write"]
 
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 """Rows by tables."""
 
 
-async def write(dsn: str, batches: Sequence[Rows]) -> None:
-    """Write each batch in a transaction."""
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to the database."""
     connection = await asyncpg.connect(dsn)
     try:
-        for batch in batches:
-            async with connection.transaction():
-                for name, rows in batch.items():
-                    if rows:
-                        await _upsert(connection, tables.metadata.tables[name], rows)
+        yield connection
     finally:
         await connection.close()
+
+
+async def write(connection: asyncpg.Connection, batches: Sequence[Rows]) -> None:
+    """Write each batch in a transaction."""
+    for batch in batches:
+        async with connection.transaction():
+            for name, rows in batch.items():
+                if rows:
+                    await _upsert(connection, tables.metadata.tables[name], rows)
 
 
 async def _upsert(connection: asyncpg.Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

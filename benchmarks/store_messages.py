@@ -92,13 +92,18 @@ def _id(number: int, place: int) -> UUID:
 
 
 def publish(kafka: KafkaSettings, messages: Iterable[OutgoingMessage]) -> None:
-    """Publish each message to its topic, by librdkafka."""
-    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "linger.ms": 20})
-    for message in messages:
-        while True:
-            try:
-                producer.produce(message.topic, message.value, message.key, headers=[*message.headers])
-                break
-            except BufferError:
-                producer.poll(0.1)
+    """Publish each message to its topic, by librdkafka.
+
+    Those of some requests are stored before those of the next are sent: at most so many are under way at a time, as their
+    workers allow, and the brokers' time tells them apart.
+    """
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "linger.ms": 1})
+    for number, message in enumerate(messages, start=1):
+        producer.produce(message.topic, message.value, message.key, headers=[*message.headers])
+        if number % (_AT_ONCE * EVENTS_OF_A_REQUEST) == 0:
+            _flush(producer)
+    _flush(producer)
+
+
+def _flush(producer: Producer) -> None:
     assert producer.flush(300) == 0, "not all messages were stored"

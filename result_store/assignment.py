@@ -69,11 +69,11 @@ async def existing_topics(
     with aio.map_errors(settings, "describe the topics"):
         known = await consumer.topics()
     patience = min(TOPIC_PATIENCE, settings.connect_timeout)
-    for topic, role in roles.items():
-        if role is not TopicRole.DEAD_LETTERS:
-            with aio.map_errors(settings, "read", topic=topic):
-                await await_topic(consumer._client, topic, patience)  # noqa: SLF001 - aiokafka's own wait makes the topic
-    return sorted(topic for topic, role in roles.items() if role is not TopicRole.DEAD_LETTERS or topic in known)
+    topics = sorted(topic for topic, role in roles.items() if role is not TopicRole.DEAD_LETTERS or topic in known)
+    for topic in topics:
+        with aio.map_errors(settings, "read", topic=topic):
+            await await_topic(consumer._client, topic, patience)  # noqa: SLF001 - aiokafka's own wait makes the topic
+    return topics
 
 
 def position_of(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:

@@ -1,4 +1,4 @@
-"""What a processor has read and not yet committed: a batch that fills, and a batch that is being stored."""
+"""What a processor has read and not yet committed: a batch that fills, and those that are being stored."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Final
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from result_store.assignment import position_of
 from result_store.batches import Batch
+from result_store.pipeline import Pipeline
 from workflow_events.transport import aio
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Mapping
 
     from aiokafka import AIOKafkaConsumer
 
     from result_store.metrics import StoreMetrics
+    from result_store.records import StoredEvent
     from result_store.saving import Saving
     from workflow_events.settings import KafkaSettings
 
@@ -36,7 +37,7 @@ _NOWHERE: Final = TopicPartition("", 0)
 
 
 class InHand:
-    """Stores one batch while the next fills, and commits what is stored.
+    """Stores batches while the next fills, and commits what is stored.
 
     The reader calls :meth:`hand_over`, a rebalance :meth:`let_go`, and neither harms the other: a batch is begun to be stored
     without waiting in between.
@@ -58,8 +59,7 @@ class InHand:
         self._batch_size = batch_size
         self._consumer: AIOKafkaConsumer = None
         self.filling = self._new_batch()
-        self._in_save = self._new_batch()
-        self._save: asyncio.Task[None] | None = None
+        self._pipeline = Pipeline(saving, self._see_through)
         self._announcing: asyncio.Task[None] | None = None
         self._uncommitted: dict[TopicPartition, int] = {}
 
@@ -70,7 +70,7 @@ class InHand:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is being stored."""
-        return self._save is None or self._save.done()
+        return not self._pipeline.batches
 
     def is_due(self, interval: float) -> bool:
         """Whether the first message of what fills has waited for ``interval`` seconds."""
@@ -78,18 +78,17 @@ class InHand:
 
     def raise_what_failed(self) -> None:
         """Raise the error that storing ended with, if it did."""
-        if self._save is not None and self._save.done() and not self._save.cancelled():
-            self._save.result()
+        self._pipeline.raise_what_failed()
 
     async def hand_over(self) -> None:
-        """Begin to store what is read, once what was read before is stored.
+        """Begin to store what is read, once there is room for it among what is being stored.
 
         Raises:
             WorkflowEventsError: as :meth:`~result_store.saving.Saving.save` raises them.
         """
-        while self._save is not None and not self._save.done():
-            done, _ = await asyncio.wait([self._save], timeout=_TOUCH_INTERVAL)
-            if not done:
+        while self._pipeline.is_full:
+            self.raise_what_failed()
+            if not await self._pipeline.wait(_TOUCH_INTERVAL):
                 # Reads nothing, and tells aiokafka that this consumer is alive.
                 await self._consumer.getmany(_NOWHERE, timeout_ms=0)
         self._begin()
@@ -99,10 +98,9 @@ class InHand:
         try:
             async with asyncio.timeout(LET_GO_PATIENCE):
                 while not self._has_failed and (self.filling or not self.is_idle):
-                    if self.is_idle:
+                    if self.filling and not self._pipeline.is_full:
                         self._begin()
-                    elif self._save is not None:
-                        await asyncio.wait([self._save], timeout=_LOOK_AGAIN)
+                    await self._pipeline.wait(_LOOK_AGAIN)
                 if not self._has_failed:
                     await self._commit()
                 if self._announcing is not None:
@@ -116,18 +114,19 @@ class InHand:
         """Give up what is in hand; nothing of it is committed."""
         self.filling = self._new_batch()
         self._uncommitted.clear()
-        for task in (self._save, self._announcing):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
-                if not task.cancelled():
-                    task.exception()  # whoever wants it asks for it before
+        await self._pipeline.cancel()
+        if self._announcing is not None:
+            self._announcing.cancel()
+            await asyncio.wait([self._announcing])
 
-    def note_lag(self, partitions: Collection[TopicPartition]) -> None:
-        """Tell how many messages of each partition are not stored yet, as far as the client knows; asks nobody."""
-        in_hand = [self.filling] if self.is_idle else [self._in_save, self.filling]
-        for partition in partitions:
-            read_to = position_of(self._consumer, partition)
+    def note_lag(self, positions: Mapping[TopicPartition, int | None]) -> None:
+        """Tell how many messages of each partition are not stored yet, as far as the client knows; asks nobody.
+
+        Args:
+            positions: how far each is read.
+        """
+        in_hand = [*self._pipeline.batches, self.filling]
+        for partition, read_to in positions.items():
             end = None if read_to is None else self._consumer.highwater(partition)
             if read_to is None or end is None:
                 continue
@@ -137,19 +136,15 @@ class InHand:
     @property
     def _has_failed(self) -> bool:
         """Whether what is in hand cannot be stored now."""
-        if self._saving.failing is not None:
-            return True
-        save = self._save
-        return save is not None and save.done() and not save.cancelled() and save.exception() is not None
+        return self._saving.failing is not None or self._pipeline.has_failed
 
     def _begin(self) -> None:
         self.raise_what_failed()
         if self.filling:
-            self._in_save, self.filling = self.filling, self._new_batch()
-            self._save = asyncio.ensure_future(self._see_through(self._in_save))
+            batch, self.filling = self.filling, self._new_batch()
+            self._pipeline.begin(batch)
 
-    async def _see_through(self, batch: Batch[TopicPartition]) -> None:
-        changed = await self._saving.save(batch)
+    async def _see_through(self, batch: Batch[TopicPartition], changed: list[StoredEvent]) -> None:
         self._uncommitted.update(batch.ends)
         await self._commit()
         await self._saving.forget(changed)

@@ -14,9 +14,10 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from result_store.assignment import Assignment, existing_topics, position_of
+from result_store.assignment import Assignment, existing_topics
 from result_store.errors import ResultStoreError
 from result_store.in_hand import LET_GO_PATIENCE, InHand
+from result_store.intake import Intake
 from result_store.metrics import StoreMetrics
 from result_store.reading import fact_of, topic_roles
 from result_store.replay import replay
@@ -28,13 +29,13 @@ from workflow_events.transport import aio
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, TopicPartition
-    from aiokafka.structs import ConsumerRecord
 
     from result_store.archive import Archive
     from result_store.database.database import ResultDatabase
     from result_store.replay import ReplayReport
     from result_store.saving import Announces, Forgets, Sink
     from result_store.settings import StoreSettings
+    from workflow_events.dead_letters import StoredMessage
     from workflow_events.settings import KafkaSettings
 
 __all__ = ["Processor"]
@@ -94,6 +95,7 @@ class Processor:
         self._saving = Saving(
             kafka, database, archive=archive, sink=sink, cache=cache, announcer=announcer, metrics=self._metrics
         )
+        self._intake = Intake()
         self._in_hand = InHand(kafka, self._saving, self._metrics, batch_size=settings.batch_size)
         self._signatures = Signatures.of(kafka)
         self._roles = topic_roles(kafka)
@@ -176,6 +178,7 @@ class Processor:
             rebalance_timeout_ms=_ms(LET_GO_PATIENCE + _REJOIN_MARGIN),
         )
         try:
+            self._intake.attach(consumer)
             self._in_hand.attach(consumer)
             self._topics = await existing_topics(consumer, self.kafka, self._roles)
             self._look_again_at = time.monotonic() + self.kafka.metadata_max_age
@@ -200,27 +203,26 @@ class Processor:
                 await in_hand.hand_over()
                 continue
             await self._look_for_topics()
-            found: dict[TopicPartition, list[ConsumerRecord]] = await retrying(self._fetch)
-            for partition, records in found.items():
-                self._take(partition, records)
-            in_hand.note_lag(self._assignment.held)
+            self._take(await retrying(self._fetch))
+            in_hand.note_lag({partition: self._intake.position(partition) for partition in self._assignment.held})
 
-    async def _fetch(self) -> dict[TopicPartition, list[ConsumerRecord]]:
+    async def _fetch(self) -> list[tuple[TopicPartition, StoredMessage]]:
         self.polled_at = datetime.now(tz=UTC)
         filling, wait = self._in_hand.filling, _TICK
         if filling.since is not None:
             wait = min(wait, filling.since + self.settings.poll_interval - time.monotonic())
         with aio.map_errors(self.kafka, "read"):
-            found: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
-                timeout_ms=max(1, _ms(wait)), max_records=min(_AT_ONCE, filling.room)
+            return await self._intake.read(
+                self._assignment.held, min(_AT_ONCE, filling.room), timeout_ms=max(1, _ms(wait))
             )
-            return found
 
-    def _take(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
-        role, now, filling = self._roles[partition.topic], time.monotonic(), self._in_hand.filling
-        for record in records:
-            filling.add(partition, record, fact_of(record, role, self.kafka, self._signatures), now=now)
-        filling.reach(partition, position_of(self._consumer, partition))
+    def _take(self, found: list[tuple[TopicPartition, StoredMessage]]) -> None:
+        now, filling = time.monotonic(), self._in_hand.filling
+        for partition, record in found:
+            fact = fact_of(record, self._roles[partition.topic], self.kafka, self._signatures)
+            filling.add(partition, record, fact, now=now)
+        for partition in {partition for partition, _ in found}:
+            filling.reach(partition, self._intake.position(partition))
 
     async def _look_for_topics(self) -> None:
         """Read topics of dead letters too that were made meanwhile."""
@@ -237,6 +239,7 @@ class Processor:
             self._consumer.subscribe(topics, listener=self._assignment)
 
     async def _let_go(self) -> None:
+        self._intake.drop()
         await self._in_hand.let_go()
         for partition in self._assignment.held:
             self._metrics.gone(partition.topic, partition.partition)

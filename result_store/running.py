@@ -12,6 +12,7 @@ from result_store import replay as replaying
 from result_store.api.health_app import health_app
 from result_store.api.serving import HttpService
 from result_store.assembly import OPTIONAL, WIRING, Store, probes
+from result_store.garbage import settle
 from result_store.roles import Role
 from workflow_events.signals import on_stop_signals
 
@@ -47,6 +48,7 @@ async def serve(
     async def work() -> None:
         async with WIRING.built(role, store):
             built.set()
+            settle()
             await _serve(store, stopping)
 
     await _until_stopped(work(), stopping, built)
@@ -68,6 +70,7 @@ async def replay(since: datetime, kafka: KafkaSettings, settings: StoreSettings)
     async def work() -> None:
         nonlocal report
         async with WIRING.built(Role.REPLAY, store):
+            settle()
             report = await replaying.replay(kafka, store.saving, since, batch_size=settings.batch_size)
 
     await _until_stopped(work(), asyncio.Event(), asyncio.Event())

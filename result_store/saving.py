@@ -77,9 +77,6 @@ class Saving:
         cache: forgets what the batch has made stale; None: there is none.
         announcer: tells live views; None: nobody does.
         metrics: count.
-
-    Attributes:
-        failing: the error of the last try, while something is tried again.
     """
 
     def __init__(
@@ -102,7 +99,12 @@ class Saving:
         self._metrics = metrics or StoreMetrics()
         self._silent: set[str] = set()
         self._announces_again_at = 0.0
-        self.failing: BaseException | None = None
+        self._failing: dict[object, BaseException | None] = {}
+
+    @property
+    def failing(self) -> BaseException | None:
+        """The error of the last try, while something is tried again."""
+        return next(iter(self._failing.values()), None)
 
     async def save(self, batch: Batch[Any]) -> list[StoredEvent]:
         """Store a batch for good, however long that takes; what has changed in the rows.
@@ -187,7 +189,7 @@ class Saving:
         retrying = AsyncRetrying(
             retry=retry_if_exception(_may_pass),
             wait=wait_random_exponential(multiplier=_FIRST_WINDOW, max=_LONGEST_WAIT),
-            before_sleep=self._note,
+            before_sleep=lambda state: self._note(retrying, state),
             reraise=True,
         )
 
@@ -197,16 +199,16 @@ class Saving:
         try:
             return await retrying(once_more)
         finally:
-            self.failing = None
+            self._failing.pop(retrying, None)
 
-    def _note(self, state: RetryCallState) -> None:
-        self.failing = state.outcome.exception() if state.outcome else None
+    def _note(self, what: object, state: RetryCallState) -> None:
+        error = self._failing[what] = state.outcome.exception() if state.outcome else None
         # Warned about at the 1st, 2nd, 4th, 8th ... failure: an outage is visible, and does not flood the log.
         seldom = state.attempt_number & (state.attempt_number - 1) == 0
         log.log(
             logging.WARNING if seldom else logging.DEBUG,
             "Nothing is stored at the moment: %s (failure %d; trying again in %.1f s)",
-            self.failing,
+            error,
             state.attempt_number,
             state.upcoming_sleep,
         )

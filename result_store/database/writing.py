@@ -75,7 +75,7 @@ class _PostgresWriter:
         self._driver = driver
 
     def prepared(self, table: str, rows: Sequence[Row]) -> list[list[Any]]:
-        return [[row.get(column) for row in rows] for column in unnest_upsert(table).columns]
+        return [_column(rows, column) for column in unnest_upsert(table).columns]
 
     async def upsert(self, table: str, prepared: list[list[Any]]) -> Sequence[Sequence[Any]]:
         found: list[Any] = await self._driver.fetch(unnest_upsert(table).sql, *prepared)
@@ -88,6 +88,12 @@ class _PostgresWriter:
             ids,
         )
         return found
+
+
+def _column(rows: Sequence[Row], column: str) -> list[Any]:
+    """The values of a column; none where all are null, for ``unnest`` fills the shorter of its arrays up with nulls."""
+    values = [row.get(column) for row in rows]
+    return [] if values.count(None) == len(values) else values
 
 
 class _SqliteWriter:
