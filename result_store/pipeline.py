@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from result_store.batches import Batch
     from result_store.records import StoredEvent
-    from result_store.saving import Saving
 
-__all__ = ["Pipeline"]
+__all__ = ["Pipeline", "Saves"]
 
 _MOST: Final = 2
 """Batches at a time. The store makes rows in one thread; with more, they would only wait for each other there."""
+
+
+class Saves(Protocol):
+    """Who stores a batch; :class:`~result_store.saving.Saving`."""
+
+    async def save(self, batch: Batch[Any]) -> list[StoredEvent]:
+        """Store a batch for good; what has changed in the rows."""
 
 
 class _Step(NamedTuple):
@@ -36,7 +42,7 @@ class Pipeline:
         see_through: called for each stored batch with what has changed in the rows, one after the other in their order.
     """
 
-    def __init__(self, saving: Saving, see_through: Callable[[Batch[Any], list[StoredEvent]], Awaitable[None]]) -> None:
+    def __init__(self, saving: Saves, see_through: Callable[[Batch[Any], list[StoredEvent]], Awaitable[None]]) -> None:
         self._saving = saving
         self._see_through = see_through
         self._steps: deque[_Step] = deque()

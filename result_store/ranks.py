@@ -10,7 +10,7 @@ A rank is text of fixed width in ``[0-9a-f]``: a database compares it as a strin
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["RANK_LENGTH", "microseconds", "name_rank", "progress_rank", "request_rank", "result_rank"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _MOST_ATTEMPTS: Final = 0xFFFF_FFFF
 _SHIFT: Final = 1 << 63
 """Keeps times before 1970, which a foreign clock may give, below those after it."""
@@ -34,7 +33,8 @@ RANK_LENGTH: Final = 1 + 8 + 16 + 16
 
 def microseconds(time: datetime) -> int:
     """Whole microseconds since 1970."""
-    return (time - _EPOCH) // _MICROSECOND
+    since = time - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def request_rank(event: WorkflowEvent, raw: bytes) -> str:
@@ -58,7 +58,7 @@ def progress_rank(event: WorkflowEvent, raw: bytes, *, begun: bool) -> str:
     Args:
         begun: whether the event says that the run is under way, and not in line.
     """
-    return f"0{_attempt(event.attempt)}{int(begun)}{_rank(0, 0, event.timestamp, raw)[10:]}"
+    return f"0{_attempt(event.attempt)}{'1' if begun else '0'}{_told(event.timestamp, raw, whole=True)[1:]}"
 
 
 @lru_cache(maxsize=4096)
@@ -71,10 +71,15 @@ def name_rank(weight: int, workflow_id: str, workflow_run_id: str) -> str:
     return f"{weight:x}" + _digest(f"{workflow_id}\0{workflow_run_id}".encode())
 
 
-def _rank(weight: int, attempt: int, time: datetime, raw: bytes, *, whole: bool = True) -> str:
-    return f"{weight:x}{_attempt(attempt)}{microseconds(time) + _SHIFT:016x}{int(whole)}{_digest(raw)[1:]}"
+def _rank(weight: int, attempt: int, time: datetime, raw: bytes, *, whole: bool) -> str:
+    return f"{weight:x}{_attempt(attempt)}{_told(time, raw, whole=whole)}"
 
 
+def _told(time: datetime, raw: bytes, *, whole: bool) -> str:
+    return f"{microseconds(time) + _SHIFT:016x}{'1' if whole else '0'}{_digest(raw)[1:]}"
+
+
+@lru_cache(maxsize=64)
 def _attempt(attempt: int) -> str:
     return f"{min(attempt, _MOST_ATTEMPTS):08x}"
 

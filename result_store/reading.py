@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -48,6 +49,8 @@ POISON: Final = DeadLetterReason.POISON.value
 UNREDEEMED: Final = "claim-check"
 """Its payload could not be had from the claim check's store. What the message itself says is stored all the same."""
 
+_LONGEST_ID: Final = 64
+"""Characters; what is longer is none, and is not to be remembered."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TYPES: Final = {
     TopicRole.REQUESTS: REQUEST_TYPES,
@@ -215,8 +218,12 @@ def _id_in_header(headers: Headers) -> UUID | None:
 
 
 def _id(text: object) -> UUID | None:
-    if not isinstance(text, str):
-        return None
+    return _parsed(text) if isinstance(text, str) and len(text) <= _LONGEST_ID else None
+
+
+@lru_cache(maxsize=8192)
+def _parsed(text: str) -> UUID | None:
+    """An id; a request's comes up again in each word about it."""
     try:
         return UUID(text)
     except ValueError:

@@ -7,7 +7,7 @@ here (:mod:`result_store.database.merging`), so that the database writes each ro
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -114,7 +114,7 @@ class _Batch:
         at = utc(event.timestamp)
         rank = request_rank(event, fact.raw)
         extras = event.metadata.model_extra or {}
-        key = self._archive(archive_keys.request_key(at, event.event_id), event.event_id, rank, fact.raw)
+        key = self._archive(archive_keys.request_key, at, event.event_id, event.event_id, rank, fact.raw)
         self.rows["runs"].append(
             {
                 **_names(fact.correlation_id, event, _BY_REQUEST),
@@ -139,7 +139,7 @@ class _Batch:
         event = fact.event
         at = utc(event.timestamp)
         rank = result_rank(event, fact.raw)
-        key = self._archive(archive_keys.result_key(at, event.correlation_id), event.correlation_id, rank, fact.raw)
+        key = self._archive(archive_keys.result_key, at, event.correlation_id, event.correlation_id, rank, fact.raw)
         attempt = None if event.attempt is None else attempt_of(event.attempt)
         detail = event.error_detail
         usage = event.usage or {}
@@ -218,7 +218,7 @@ class _Batch:
             kind = "accepted" if accepted else (text(data.get("kind")) or _NO_KIND)[:_LONGEST_KIND]
             key = None
             if kind == "custom" and tells_of_step(data.get("data")):
-                key = self._archive(archive_keys.step_key(at, event.event_id), fact.correlation_id, rank, fact.raw)
+                key = self._archive(archive_keys.step_key, at, event.event_id, fact.correlation_id, rank, fact.raw)
             self._later.append((fact, kind, at, rank, node, worker, key))
 
     def _tell(
@@ -267,9 +267,18 @@ class _Batch:
             }
         )
 
-    def _archive(self, key: str, correlation_id: UUID, rank: str, raw: bytes) -> str | None:
+    def _archive(
+        self,
+        key_of: Callable[[datetime, UUID], str],
+        at: datetime,
+        name: UUID,
+        correlation_id: UUID,
+        rank: str,
+        raw: bytes,
+    ) -> str | None:
         if not self._archives:
             return None
+        key = key_of(at, name)
         there = self.objects.get(key)
         if there is None or rank > there.rank:
             found = ArchiveObject.of(key, correlation_id, rank, raw)
