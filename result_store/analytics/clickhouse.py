@@ -9,12 +9,12 @@ of two processors is slower to write.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from sqlalchemy import func, select
 
-from result_store.analytics.clickhouse_connection import ClickHouse
+from result_store.analytics.clickhouse_connection import ClickHouse, Started
 from result_store.analytics.clickhouse_tables import TABLES, CopiedTable
 from result_store.analytics.sql_times import epoch_microseconds
 from result_store.database.faults import mapped
@@ -22,7 +22,6 @@ from result_store.database.tables import runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from types import TracebackType
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -36,7 +35,7 @@ _ROWS_AT_ONCE: Final = 20_000
 _READING: Final = "give the rows that ClickHouse gets"
 
 
-class ClickHouseSink:
+class ClickHouseSink(Started):
     """Writes to ClickHouse, as an async context manager.
 
     Args:
@@ -47,19 +46,6 @@ class ClickHouseSink:
     def __init__(self, settings: StoreSettings, engine: AsyncEngine) -> None:
         self._clickhouse = ClickHouse(settings)
         self._engine = engine
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self.start()
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def start(self) -> None:
         """Connect, and make the tables and columns that are not there.

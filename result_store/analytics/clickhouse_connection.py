@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from result_store.settings import StoreSettings
 
-__all__ = ["ClickHouse"]
+__all__ = ["ClickHouse", "Started"]
 
 _T = TypeVar("_T")
 
@@ -53,7 +53,32 @@ _ADVICE: Final = {
 }
 
 
-class ClickHouse:
+class Started:
+    """What is started before its use and closed after it, as an async context manager; closed too where it does not start."""
+
+    async def start(self) -> None:
+        """Connect."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class ClickHouse(Started):
     """A connection, as an async context manager.
 
     Args:
@@ -73,19 +98,6 @@ class ClickHouse:
 
     def __repr__(self) -> str:
         return f"ClickHouse({self._where!r})"
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self.start()
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def start(self) -> None:
         """Connect.

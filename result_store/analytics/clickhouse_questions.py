@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from result_store.analytics import clickhouse_statements
 from result_store.analytics.asking import AskedQuestions
-from result_store.analytics.clickhouse_connection import ClickHouse
+from result_store.analytics.clickhouse_connection import ClickHouse, Started
 from result_store.analytics.clickhouse_statements import Statement
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from result_store.settings import StoreSettings
 
 __all__ = ["ClickHouseQuestions"]
 
 
-class ClickHouseQuestions(AskedQuestions[Statement]):
+class ClickHouseQuestions(AskedQuestions[Statement], Started):
     """Asks ClickHouse, as an async context manager; a :class:`~result_store.analytics.questions.Questions`.
 
     Args:
@@ -27,15 +25,6 @@ class ClickHouseQuestions(AskedQuestions[Statement]):
     def __init__(self, settings: StoreSettings) -> None:
         super().__init__(clickhouse_statements)
         self._clickhouse = ClickHouse(settings)
-
-    async def __aenter__(self) -> Self:
-        await self._clickhouse.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def start(self) -> None:
         """Connect.

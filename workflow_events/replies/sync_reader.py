@@ -1,56 +1,45 @@
 """The reader for synchronous programs, on kafka-python and the same pure core.
 
-One consumer, shared by the threads that wait: one of them leads and polls for all, and hands over when it has its own reply
-(pattern: Leader/Followers). There is no background thread, so between two waits nothing is read. A waiter whose cursor lies
-behind what is remembered makes the one consumer go back, once for all who wait.
+One consumer, shared by the threads that wait (:mod:`~workflow_events.replies.sync_tail`): one of them leads and polls for all,
+and hands over when it has its own reply (:mod:`~workflow_events.replies.sync_lead`). There is no background thread, so between
+two waits nothing is read.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from workflow_events.errors import BrokerUnavailableError, ResultTimeoutError, TransportError
+from workflow_events.errors import ResultTimeoutError
 from workflow_events.replies.correlator import Correlator
-from workflow_events.replies.cursor import advance, clamp, distance, earliest, is_behind, reached
-from workflow_events.replies.sync_log import SyncLog
+from workflow_events.replies.sync_lead import Lead
+from workflow_events.replies.sync_tail import SHORTEST_SECONDS, SyncTail
 from workflow_events.replies.window import RecentRecords
-from workflow_events.retry import transport_retrying
 from workflow_events.signing import Signatures
 from workflow_events.transport.timing import Stopwatch
-from workflow_events.wire import correlation_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from datetime import datetime
 
     from workflow_events.pending import PendingRequest
     from workflow_events.replies.correlator import Counts, Waiter
-    from workflow_events.replies.cursor import Cursor
-    from workflow_events.replies.records import Record, Reply
+    from workflow_events.replies.records import Reply
     from workflow_events.replies.sync_second_source import SyncSecondSource
     from workflow_events.settings import KafkaSettings
 
 __all__ = ["POLL_SECONDS", "Progress", "SyncReplyReader"]
 
-logger = logging.getLogger(__name__)
-
-_Answer = TypeVar("_Answer")
-
 _WINDOW_BYTES = 64 * 1024 * 1024
 POLL_SECONDS = 0.5
 _BETWEEN_SECONDS = 0.1
 """Who wants to do something between two polls is not kept from it for longer."""
-_SHORTEST_SECONDS = 0.05
 LATE_LOOK_SECONDS = 10.0
 """Who begins to wait after the deadline is given this long at most to read what is already there."""
-_SKIP_RECORDS = 50_000
-"""A reader that was idle jumps over more strangers than this; fewer are read sooner than a seek takes."""
 
 
 class Progress(NamedTuple):
@@ -89,25 +78,24 @@ class SyncReplyReader:
         self.topic = topic
         self.partition = partition
         self.poll_interval = poll_interval
-        self._log = SyncLog(settings, topic, partition)
-        # The lock guards all below; who leads holds the log, and lets go of the lock while the network is waited for.
+        # The lock guards all below; who leads holds the tail, and lets go of the lock while the network is waited for.
         lock = threading.RLock()
-        self._turn = threading.Condition(lock)
-        self._leading = False
         signatures = Signatures.of(settings)
         self._correlator = Correlator(topic, signatures, max_bytes=settings.max_read_bytes)
-        self._recent = RecentRecords(window_bytes, keep_headers=signatures is not None)
-        self._positions: dict[int, int] = {}
-        self._askers = 0
-        # The log's end when it was last asked for: a cursor beyond it may stem from another log under the same name.
-        self._known_end: dict[int, int] = {}
-        self._fresh: set[Waiter] = set()
-        self._trouble: str | None = None
+        self._lead = Lead(lock, lambda: self._correlator.counts.delivered)
         self._second: SyncSecondSource | None = None
         if settings.result_store_url is not None:
             from workflow_events.replies.sync_second_source import SyncSecondSource  # noqa: PLC0415 - few have a store
 
-            self._second = SyncSecondSource(settings, lock, self._correlator, self._turn.notify_all)
+            self._second = SyncSecondSource(settings, lock, self._correlator, self._lead.notify_all)
+        self._tail = SyncTail(
+            settings,
+            self._correlator,
+            RecentRecords(window_bytes, keep_headers=signatures is not None),
+            lock,
+            partition=partition,
+            lost=partial(self._second.ask, insists=True) if self._second is not None else None,
+        )
 
     @property
     def counts(self) -> Counts:
@@ -116,11 +104,9 @@ class SyncReplyReader:
 
     def close(self) -> None:
         """Close the connections and forget what was read. The reader may be used again, and then connects anew."""
-        with self._turn:
-            self._turn.wait_for(lambda: not self._leading)
-            self._positions = {}
-            self._recent.start_at({})
-            self._log.disconnect()
+        with self._lead:
+            self._lead.wait_for(lambda: not self._lead.taken)
+            self._tail.close()
 
     def end_cursor(self, timeout: float | None = None) -> dict[int, int]:
         """The reply cursor for a request that is published after this call.
@@ -133,11 +119,10 @@ class SyncReplyReader:
         Raises:
             TransportError: the broker cannot be asked.
         """
-        with self._turn:
-            if self._leading and self._positions:
-                return dict(self._positions)
-        end = self._known_end = self._ask(self._log.end, timeout)
-        return dict(end)
+        with self._lead:
+            if self._lead.taken and self._tail.positions:
+                return dict(self._tail.positions)
+        return self._ask(self._tail.end, timeout)
 
     def cursor_at(self, when: datetime) -> dict[int, int]:
         """A cursor that misses nothing stored after ``when`` (aware), by the broker's time index (KIP-79).
@@ -148,7 +133,7 @@ class SyncReplyReader:
             TransportError: the broker cannot be asked.
         """
         milliseconds = max(0, int(when.timestamp() * 1000))
-        return self._ask(lambda seconds: self._log.at_time(milliseconds, seconds))
+        return self._ask(partial(self._tail.at_time, milliseconds))
 
     def wait(self, pending: PendingRequest) -> Reply:
         """The result of a request, whether it was there before or is yet to come.
@@ -188,25 +173,25 @@ class SyncReplyReader:
         until = time.monotonic() + (late_look if late else seconds)
         arrived: deque[tuple[int, Reply]] = deque()
         left = len(requests)
-        with self._turn:
+        with self._lead:
             waiters = [
                 self._correlator.register(request, partial(_note, arrived, index))
                 for index, request in enumerate(requests)
             ]
-            self._fresh.update(waiters)
+            self._tail.join(waiters)
             if self._second is not None:
                 for waiter in waiters:
-                    self._second.ask_to_be_quick(waiter, self._known_end)
+                    self._second.ask_to_be_quick(waiter, self._tail.known_end)
         try:
             while left:
-                with self._turn:
+                with self._lead:
                     over = (
                         self._look(arrived, waiters, until)
                         if late
                         else self._await(arrived, until, once=between is not None)
                     )
                     if between is not None:
-                        self._turn.notify()
+                        self._lead.notify()
                 if between is not None:
                     between()
                 if over and not arrived:
@@ -216,19 +201,19 @@ class SyncReplyReader:
                     # Outside of the lock: what the caller does meanwhile holds nobody up.
                     yield arrived.popleft()
         finally:
-            with self._turn:
-                self._fresh.difference_update(waiters)
+            with self._lead:
+                self._tail.leave(waiters)
                 for waiter in waiters:
                     self._correlator.forget(waiter)
                 if self._second is not None:
                     self._second.leave(waiters)
-                self._turn.notify()
+                self._lead.notify()
 
     def progress(self) -> Progress:
         """How far was read, and the last errors if they still hold; for an error's text."""
-        with self._turn:
+        with self._lead:
             store = None if self._second is None else self._second.trouble
-            return Progress(dict(self._positions), self._trouble, store)
+            return Progress(dict(self._tail.positions), self._tail.trouble, store)
 
     def _await(self, arrived: Sequence[tuple[int, Reply]], until: float, *, once: bool) -> bool:
         """Return when something has arrived, or there is no use in waiting on: whether that. The lock is held.
@@ -239,209 +224,41 @@ class SyncReplyReader:
         while not arrived and (left := until - time.monotonic()) > 0:
             soon = once or (self._second is not None and self._second.is_asking())
             longest = min(self.poll_interval, _BETWEEN_SECONDS) if soon else self.poll_interval
-            if self._leading or self._askers:
-                self._turn.wait(min(left, longest) if once else left)
+            if self._lead.taken or self._lead.asked_for:
+                self._lead.wait(min(left, longest) if once else left)
             else:
-                self._lead(partial(self._advance, until, longest, arrived))
+                self._lead.take(partial(self._advance, until, longest, arrived))
             if once:
                 return False
         return True
 
     def _look(self, arrived: Sequence[tuple[int, Reply]], waiters: Sequence[Waiter], until: float) -> bool:
         """Look once at what is there, before those who wait for what is to come; whether all of it was seen. The lock is held."""
-        with self._asking():
+        with self._lead.asking():
             left = max(0.0, until - time.monotonic())
-            if not self._turn.wait_for(lambda: arrived or not self._leading, left):
+            if not self._lead.wait_for(lambda: arrived or not self._lead.taken, left):
                 return True
             if not arrived:
-                self._lead(lambda: self._advance(until, _SHORTEST_SECONDS, arrived))
-            if arrived or not self._fresh.isdisjoint(waiters):
+                self._lead.take(partial(self._advance, until, SHORTEST_SECONDS, arrived))
+            if arrived or not self._tail.has_placed(waiters):
                 return time.monotonic() >= until
-            read = self._lead(lambda: self._has_read_all(until))
+            read = self._lead.take(partial(self._tail.has_read_all, until))
         if read and self._second is not None:
             second = self._second
             left = max(0.0, until - time.monotonic())
-            self._turn.wait_for(lambda: arrived or not second.is_asking(waiters), left)
+            self._lead.wait_for(lambda: arrived or not second.is_asking(waiters), left)
         return read
 
-    def _ask(self, question: Callable[[float], dict[int, int]], timeout: float | None = None) -> dict[int, int]:
+    def _ask(self, question: Callable[[Stopwatch], dict[int, int]], timeout: float | None = None) -> dict[int, int]:
         limit = self.settings.connect_timeout
         watch = Stopwatch(limit if timeout is None else min(timeout, limit))
-
-        def ask() -> dict[int, int]:
-            for attempt in transport_retrying(watch.remaining()):
-                with attempt, self._dropping_what_broke():
-                    return question(max(_SHORTEST_SECONDS, watch.remaining()))
-            raise AssertionError("unreachable")  # pragma: no cover
-
-        with self._turn, self._asking():
-            self._turn.wait_for(lambda: not self._leading)
-            return self._lead(ask)
-
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """Who leads lets go after its poll, and nobody takes the lead but those who ask. The lock is held."""
-        self._askers += 1
-        try:
-            yield
-        finally:
-            self._askers -= 1
-            self._turn.notify_all()
-
-    def _lead(self, step: Callable[[], _Answer]) -> _Answer:
-        """Do a step that needs the log, without the lock; entered and left holding it."""
-        delivered = self._correlator.counts.delivered
-        self._leading = True
-        self._turn.release()
-        try:
-            return step()
-        finally:
-            self._turn.acquire()
-            self._leading = False
-            if self._askers or delivered != self._correlator.counts.delivered:
-                self._turn.notify_all()
+        with self._lead, self._lead.asking():
+            self._lead.wait_for(lambda: not self._lead.taken)
+            return self._lead.take(partial(question, watch))
 
     def _advance(self, until: float, longest: float, arrived: Sequence[tuple[int, Reply]]) -> None:
-        """Place who is new and poll once, for ``longest`` seconds at most.
-
-        While the broker is away, again until there is no time left, or the result store has answered.
-        """
-        retrying = transport_retrying(until - time.monotonic())
-        if self._second is not None:
-            no_time_left = retrying.stop
-            retrying.stop = lambda state: bool(arrived) or no_time_left(state)
-        try:
-            for attempt in retrying:
-                with attempt, self._dropping_what_broke():
-                    self._try_advance(max(_SHORTEST_SECONDS, until - time.monotonic()), longest)
-        except BrokerUnavailableError:
-            # The backoff would have outlasted the deadline; what is left of the time may still do.
-            time.sleep(max(0.0, min(_SHORTEST_SECONDS, until - time.monotonic())))
-
-    def _try_advance(self, seconds: float, longest: float) -> None:
-        new_connection = not self._log.connected
-        partitions = self._log.partitions(seconds)
-        with self._turn:
-            fresh = tuple(self._fresh)
-            target = self._serve(fresh, partitions)
-        if target is None and (new_connection or len(partitions) > len(self._positions)):
-            target = earliest([self._positions], partitions)
-        if target is not None:
-            self._move(target, partitions, seconds)
-        with self._turn:
-            self._fresh.difference_update(fresh)
-            if not all(map(self._correlator.is_waiting, fresh)):
-                return
-        batches = self._log.poll(min(longest, seconds))
-        with self._turn:
-            for partition, records in batches.items():
-                self._take(partition, records)
-        if not batches and (rewound := self._log.rewound(self._positions)):
-            # All that it holds is new. From its start, for it may have grown to where this reader stood.
-            logger.warning("the log of %r was made anew or truncated; reading it from its start", self.topic)
-            self._lose_places()
-            self._move({**self._positions, **dict.fromkeys(rewound, 0)}, partitions, seconds)
-        self._trouble = None if batches else _trimmed(self._log.trouble())
-
-    def _serve(self, fresh: Sequence[Waiter], partitions: Sequence[int]) -> dict[int, int] | None:
-        """Serve new waiters from what is remembered; where to read on for those whom that does not serve."""
-        if not fresh:
-            return None
-        wanted = _wanted(fresh, partitions)
-        # What lies where none of them waits is none of their business, and counts as read.
-        theirs = {**self._positions, **wanted}
-        alone = len(self._correlator) == len(fresh)
-        beyond = is_behind(self._known_end, wanted)
-        if not self._positions or (alone and (beyond or distance(self._positions, theirs) > _SKIP_RECORDS)):
-            return theirs
-        if not is_behind(theirs, self._positions):
-            return None
-        if not self._recent.covers(theirs):
-            return earliest([theirs, self._positions], partitions)
-        for waiter in fresh:
-            for record in self._recent.find(waiter.key):
-                self._correlator.offer(record, waiter.key)
-        return None
-
-    def _move(self, cursor: Cursor, partitions: Sequence[int], seconds: float) -> None:
-        self._known_end = self._log.end(seconds)
-        # A known partition that the cursor does not name is one where nobody waits.
-        skipped = {partition: self._known_end.get(partition, 0) for partition in partitions}
-        first = self._log.beginning(seconds)
-        clamped = clamp({**skipped, **cursor}, first, self._known_end)
-        if said := clamped.describe(self.topic):
-            logger.warning("%s", said)
-            self._lose_places(None if clamped.rewound else first)
-        self._log.read_from(clamped.start, seconds)
-        if clamped.start != self._positions:
-            self._positions = clamped.start
-            self._recent.start_at(self._positions)
-
-    def _lose_places(self, first: Cursor | None = None) -> None:
-        """The log has lost what somebody had yet to read, and with it maybe a result.
-
-        Args:
-            first: where it begins now; None: it is another log than it was, which concerns everybody.
-        """
-        if self._second is None:
-            return
-        with self._turn:
-            for waiter in self._correlator.waiters():
-                if first is None or _lies_below(first, waiter.pending):
-                    self._second.ask(waiter, insists=True)
-
-    def _take(self, partition: int, records: Sequence[Record]) -> None:
-        if records[0].offset < self._positions.get(partition, 0):
-            # The client found its position beyond the log's end and went back to the start: the topic was made anew.
-            self._positions[partition] = records[0].offset
-            self._lose_places()
-            self._recent.start_at(self._positions)
-        keys = correlation_keys(records)
-        self._recent.append(partition, records, keys)
-        self._correlator.feed(records, keys)
-        advance(self._positions, partition, records[-1].offset + 1)
-
-    def _has_read_all(self, until: float) -> bool:
-        """Whether everything that is in the log now has been read."""
-        seconds = max(_SHORTEST_SECONDS, until - time.monotonic())
-        try:
-            with self._dropping_what_broke():
-                end = self._log.end(seconds)
-                return reached(self._log.position(end, seconds), end)
-        except BrokerUnavailableError:
-            return False
-
-    @contextmanager
-    def _dropping_what_broke(self) -> Iterator[None]:
-        try:
-            yield
-        except TransportError as error:
-            self._trouble = _trimmed(str(error))
-            self._log.disconnect()
-            if self._positions and not error.retryable:
-                # It has been read before: brokers that come back may for a while not know their topics.
-                raise BrokerUnavailableError(str(error)) from error
-            raise
-
-
-def _wanted(waiters: Iterable[Waiter], partitions: Sequence[int]) -> dict[int, int]:
-    """Where to read for all of these waiters; a partition in which none of them waits is not named."""
-    wanted: dict[int, int] = {}
-    for waiter in waiters:
-        cursor, only = waiter.pending.reply_cursor, waiter.pending.reply_partition
-        for partition in partitions if only is None else (only,):
-            offset = cursor.get(partition, 0)
-            wanted[partition] = min(offset, wanted.get(partition, offset))
-    return wanted
-
-
-def _lies_below(first: Cursor, pending: PendingRequest) -> bool:
-    cursor, only = pending.reply_cursor, pending.reply_partition
-    return any(cursor.get(at, offset) < offset for at, offset in first.items() if only is None or at == only)
-
-
-def _trimmed(said: str | None) -> str | None:
-    return None if said is None else said.rstrip(".")
+        # While the broker is away the result store may answer.
+        self._tail.advance(until, longest, lambda: self._second is not None and bool(arrived))
 
 
 def _note(arrived: deque[tuple[int, Reply]], index: int, reply: Reply) -> None:

@@ -1,4 +1,4 @@
-"""What tests of the worker look at: the topics as they are, and the group's offsets. And how they wait."""
+"""What tests of the worker look at: the topics as they are, and the group's offsets. And how they ask and wait."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
 
 from langgraph_integration import WorkerSettings
-from workflow_events import KafkaSettings, WorkflowEvent, WorkflowResultEvent, wire
+from workflow_events import EventType, KafkaSettings, WorkflowEvent, WorkflowEventPayload, WorkflowResultEvent, wire
 from workflow_events.testing.apache_kafka import ApacheKafka
 from workflow_events.testing.kafka_sources import Broker
 from workflow_events.transport import aio
@@ -49,6 +49,18 @@ def quick(broker: Broker, **options: Any) -> WorkerSettings:
     session = 6.0 if isinstance(broker, ApacheKafka) else 4.0
     return WorkerSettings(
         **{"group_id": f"workers-{uuid.uuid4().hex[:8]}", "session_timeout": session, "drain_timeout": 10.0, **options}
+    )
+
+
+def request(workflow_id: str = "add", data: dict[str, Any] | None = None, **fields: Any) -> WorkflowEvent:
+    """A request without a return address; by default one number is added to."""
+    return WorkflowEvent(
+        event_type=EventType.WORKFLOW_TRIGGERED,
+        source="airflow",
+        workflow_id=workflow_id,
+        workflow_run_id="r",
+        payload=WorkflowEventPayload(data=data or {"n": 1}),
+        **fields,
     )
 
 

@@ -1,8 +1,7 @@
 """The whole reply reader against a model, in any order of events: its tail, window, correlator, catch-up scan and deadlines.
 
-The broker is a log in memory and time is virtual, so Hypothesis decides on the order of everything. The model knows nothing of
-cursors, windows and scans. It holds what was published and who waits, and asks that every waiter ends with one answer of its own;
-with a time-out only where there was none to be found; and waits no longer than a healthy reader may need.
+The broker is a log in memory and time is virtual, so Hypothesis decides on the order of everything. What must come of it is for
+the model to say (``waiting_model.py``).
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
@@ -18,12 +16,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.places import place_of
-from tests.unit.replies.answers import ATTEMPTS, IDS, REQUESTS, SHAPES, STATUSES, WHOLE, answers, id_of, message
-from tests.unit.replies.memory_log import LoggedRecord, MemoryLog
+from tests.unit.replies.answers import ATTEMPTS, IDS, REQUESTS, SHAPES, STATUSES, WHOLE, id_of, message
+from tests.unit.replies.memory_log import MemoryLog
 from tests.unit.replies.virtual_time import VirtualTimeLoop
+from tests.unit.replies.waiting_model import PATIENCE, Asked, Waiting, WaitingModel
 from workflow_events import KafkaSettings, PendingRequest, ResultStatus, pending
-from workflow_events.errors import ResultTimeoutError
 from workflow_events.replies import tail, topic_log
 from workflow_events.replies.async_reader import ReplyReader
 from workflow_events.replies.records import Reply
@@ -33,14 +30,9 @@ PARTITIONS = 2
 MOST_PARTITIONS = 4
 WINDOW_BYTES = 1200
 TIMEOUT = 40.0
-LATE_LOOK = 10.0
-"""Seconds that one who begins to wait after the deadline may take to look at what is there."""
 FETCH_SIZES = st.sampled_from([1, 2, 5])
 PLACES = st.integers(0, MOST_PARTITIONS - 1)
 LONGEST_BACKOFF = 5.0
-PATIENCE = 13.0
-"""Seconds within which a reader that is let alone has read everything: the time to the next look for new
-partitions; the longest backoff is shorter."""
 
 
 class SmallReader(ReplyReader):
@@ -48,33 +40,6 @@ class SmallReader(ReplyReader):
 
     def __init__(self, settings: KafkaSettings, topic: str) -> None:
         super().__init__(settings, topic, window_bytes=WINDOW_BYTES)
-
-
-@dataclass(eq=False)
-class Asked:
-    """A request that was published, and the state of the world at that time."""
-
-    request: int
-    attempt: int
-    partition: int | None
-    stored: bytes
-    number: int
-    lives: list[int]
-
-
-@dataclass(eq=False)
-class Waiting:
-    pending: PendingRequest
-    task: asyncio.Task[Reply]
-    began: float
-    until: float
-    number: int
-    """How many records had been published when the wait began."""
-    awaited: set[LoggedRecord]
-    """The answers that were in the log then, and must be found there."""
-    late: bool
-    left: bool = False
-    judged: bool = False
 
 
 class Reading(RuleBasedStateMachine):
@@ -90,9 +55,7 @@ class Reading(RuleBasedStateMachine):
         self.logger = logging.getLogger("workflow_events")
         self.level = self.logger.level
         self.logger.setLevel(logging.CRITICAL)
-        self.healthy_since = 0.0
-        self.waiting: list[Waiting] = []
-        self.history: dict[str, LoggedRecord] = {}
+        self.model = WaitingModel(self.log, self.loop)
 
     @initialize(away=st.booleans(), refuses=st.booleans(), fetch_size=FETCH_SIZES)
     def begin(self, away: bool, refuses: bool, fetch_size: int) -> None:  # noqa: FBT001
@@ -143,19 +106,8 @@ class Reading(RuleBasedStateMachine):
     def wait(self, asked: Asked) -> None:
         """Somebody waits for a request: the first, one more, or one who takes it up again, perhaps after its deadline."""
         mine = PendingRequest.from_json(asked.stored)
-        now, left = self.loop.time(), mine.remaining()
-        self.waiting.append(
-            Waiting(
-                mine,
-                self.loop.run(self.expect(mine)),
-                now,
-                now + (left if left > 0 else LATE_LOOK),
-                self.log.published,
-                {record for record in self.answers_to(mine) if self.lies_ahead(record, mine, asked)},
-                late=left <= 0,
-            )
-        )
-        if any(self.shows_its_age(partition, mine, asked) for partition in self.log.ends()):
+        self.model.begin(asked, mine, self.loop.run(self.expect(mine)))
+        if any(self.model.shows_its_age(partition, mine, asked) for partition in self.log.ends()):
             # It must be looked at before the log has grown to the cursor.
             self.loop.pass_time(LONGEST_BACKOFF + 1)
 
@@ -171,11 +123,11 @@ class Reading(RuleBasedStateMachine):
 
         return self.loop.create_task(reply())
 
-    @precondition(lambda self: self.active())
+    @precondition(lambda self: self.model.active())
     @rule(which=st.integers(0))
     def leave(self, which: int) -> None:
         """A waiter is cancelled."""
-        active = self.active()
+        active = self.model.active()
         one = active[which % len(active)]
         self.dismiss(one)
 
@@ -212,7 +164,7 @@ class Reading(RuleBasedStateMachine):
         for _ in range(copies):
             run = str(self.log.published + 1)
             value, headers = message(request, shape, status, attempt, run=run)
-            self.history[run] = self.log.publish(
+            self.model.history[run] = self.log.publish(
                 partition % len(self.log.partitions), value, headers, now=self.loop.time()
             )
 
@@ -265,13 +217,13 @@ class Reading(RuleBasedStateMachine):
     @rule()
     def broker_comes(self) -> None:
         self.log.away = False
-        self.healthy_since = self.loop.time()
+        self.model.is_healthy_now()
 
     @rule(asked=asked, partition=PLACES)
     def connections_break(self, asked: Asked, partition: int) -> None:
         """Just when an answer comes."""
         self.log.break_connections()
-        self.healthy_since = self.loop.time()
+        self.model.is_healthy_now()
         self.answer(asked, partition)
 
     @precondition(lambda self: len(self.log.partitions) < MOST_PARTITIONS)
@@ -329,21 +281,21 @@ class Reading(RuleBasedStateMachine):
     def pass_time(self, seconds: float) -> None:
         self.loop.pass_time(seconds)
 
-    @precondition(lambda self: self.waiting)
+    @precondition(lambda self: self.model.waiting)
     @rule(fetch_size=FETCH_SIZES)
     def reader_dies(self, fetch_size: int) -> None:
         """With its process, and all who waited in it; another takes its place."""
-        for one in self.active():
+        for one in self.model.active():
             self.dismiss(one)
         self.close()
-        self.healthy_since = self.loop.time()
+        self.model.is_healthy_now()
         self.log.fetch_size = fetch_size
         self.open()
 
     def open(self) -> None:
         self.lease = SmallReader.lease(SETTINGS, "t")
         self.reader = self.loop.run(self.lease.__aenter__())
-        self.told = self.timed_out = 0
+        self.model.told = self.model.timed_out = 0
 
     def close(self) -> None:
         self.loop.run(self.lease.__aexit__(None, None, None))
@@ -353,7 +305,7 @@ class Reading(RuleBasedStateMachine):
             if hasattr(self, "lease"):
                 if sys.exc_info()[0] is None:
                     self.end_well()
-                for one in self.active():
+                for one in self.model.active():
                     self.dismiss(one)
                 self.close()
         finally:
@@ -364,12 +316,10 @@ class Reading(RuleBasedStateMachine):
     def end_well(self) -> None:
         """Whatever has happened: with the broker there and some time, all have what is theirs."""
         self.log.away = False
-        self.healthy_since = self.loop.time()
+        self.model.is_healthy_now()
         self.loop.pass_time(PATIENCE + 1)
         self.nobody_has_a_wrong_answer_or_misses_one()
         self.nobody_is_told_twice_or_kept()
-
-    # The model.
 
     def dismiss(self, one: Waiting) -> None:
         one.left = True
@@ -381,83 +331,19 @@ class Reading(RuleBasedStateMachine):
         for _ in range(3):
             self.loop.pass_time(0)
 
-    def active(self) -> list[Waiting]:
-        return [one for one in self.waiting if not one.task.done() and not one.left]
-
-    def answers_to(self, mine: PendingRequest) -> list[LoggedRecord]:
-        return [
-            record
-            for record in self.log.records()
-            if mine.reply_partition in (None, record.partition) and answers(mine, record.value, record.headers)
-        ]
-
-    def lies_ahead(self, record: LoggedRecord, mine: PendingRequest, asked: Asked) -> bool:
-        """Whether a waiter who begins now must find a record that is in the log."""
-        log = self.log.partitions[record.partition]
-        if record.partition >= len(asked.lives) or log.life == asked.lives[record.partition]:
-            return record.number > asked.number
-        return self.shows_its_age(record.partition, mine, asked)
-
-    def shows_its_age(self, partition: int, mine: PendingRequest, asked: Asked) -> bool:
-        """Whether it can be seen that a cursor's offset means another record than it did: it lies beyond the end."""
-        log = self.log.partitions[partition]
-        old = partition < len(asked.lives) and log.life != asked.lives[partition]
-        return old and not self.log.away and mine.reply_cursor.get(partition, 0) > log.end
-
-    def overdue(self, one: Waiting, now: float) -> list[LoggedRecord]:
-        """The answers in the log that a waiter should have had by now."""
-        if self.log.away:
-            return []
-        return [
-            record
-            for record in self.answers_to(one.pending)
-            if (record in one.awaited or record.number > one.number)
-            and max(record.published_at, self.healthy_since, self.log_settled(one)) + PATIENCE < now
-        ]
-
-    @staticmethod
-    def log_settled(one: Waiting) -> float:
-        """A late waiter gives up as soon as it has looked, so its patience ends where its wait begins."""
-        return 0.0 if one.late else one.began
-
     @invariant()
     def nobody_has_a_wrong_answer_or_misses_one(self) -> None:
         self.let_tasks_end()
-        now = self.loop.time()
-        for one in self.waiting:
-            if one.judged or one.left:
-                continue
-            if not one.task.done():
-                assert now < one.until + 0.1, "waits after its deadline"
-                assert one.late or not self.overdue(one, now), "has not been given its answer"
-                continue
-            one.judged = True
-            error = one.task.exception()
-            if error is None:
-                self.told += 1
-                self.check_reply(one, one.task.result())
-            else:
-                self.timed_out += 1
-                assert isinstance(error, ResultTimeoutError), "failed for another reason than its deadline"
-                assert one.pending.remaining() <= 0, "gave up before its deadline"
-                assert not self.overdue(one, one.began if one.late else one.until), (
-                    "gave up though its answer was there"
-                )
-        self.waiting = [one for one in self.waiting if not one.judged and not one.left]
-
-    def check_reply(self, one: Waiting, reply: Reply) -> None:
-        record = self.history[reply.event.workflow_run_id]
-        assert answers(one.pending, record.value, record.headers), "has an answer that is not its own"
-        assert place_of(reply)[1:] == (record.partition, record.offset)
-        assert reply.size == len(record.value or b"")
+        self.model.judge()
 
     @invariant()
     def nobody_is_told_twice_or_kept(self) -> None:
         if not hasattr(self, "lease"):
             return
-        assert len(self.reader._correlator) == len(self.waiting), "keeps a waiter who has gone"
+        assert len(self.reader._correlator) == len(self.model.waiting), "keeps a waiter who has gone"
         # An answer may arrive in the very moment of the deadline, and is then told to nobody.
-        assert self.told <= self.reader.counts.delivered <= self.told + self.timed_out, "told a waiter twice"
+        told, timed_out = self.model.told, self.model.timed_out
+        assert told <= self.reader.counts.delivered <= told + timed_out, "told a waiter twice"
 
 
 TestReading = Reading.TestCase
