@@ -28,14 +28,16 @@ if TYPE_CHECKING:
 
 __all__ = ["RETURNED", "Unnest", "sqlite_upsert", "unnest_upsert"]
 
+_WHOSE: Final = ("correlation_id",)
+
 RETURNED: Final = {
     "archive_objects": ("key",),
     "runs": ("correlation_id", "workflow_id", "workflow_run_id", "state", "user_id", "tenant_id", "updated_at"),
-    "run_events": ("correlation_id",),
-    "steps": ("correlation_id",),
-    "decision_events": ("correlation_id",),
+    "run_events": _WHOSE,
+    "steps": _WHOSE,
+    "decision_events": _WHOSE,
 }
-"""What is asked of the rows that have changed."""
+"""What is asked of the rows that have changed. On PostgreSQL, whose rows they are is told once for all of a request's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,11 @@ def unnest_upsert(name: str) -> Unnest:
     given = func.unnest(*arrays).table_valued(*rule.columns, name="given").render_derived()
     rows = select(*(given.c[each] for each in rule.columns))
     insert = postgresql.insert(table).from_select(rule.columns, rows, include_defaults=False)
-    compiled = _on_conflict(insert, table, rule, _POSTGRESQL).compile(dialect=asyncpg_dialect())  # type: ignore[no-untyped-call]
+    statement: Any = _on_conflict(insert, table, rule, _POSTGRESQL)
+    if RETURNED.get(name) == _WHOSE:
+        # A request has many rows here, and is to be named once.
+        statement = select(statement.cte("written").c.correlation_id).distinct()
+    compiled = statement.compile(dialect=asyncpg_dialect())  # type: ignore[no-untyped-call]
     places = {each: f"${number}" for number, each in enumerate(compiled.positiontup or (), start=1)}
     if [*places] != [*rule.columns]:
         raise AssertionError(f"the statement for {name} takes its columns in another order")
