@@ -26,7 +26,7 @@ from tests.integration.store.processing import (
 from tests.integration.worker.observing import eventually
 
 EVENTS: Final = int(os.environ.get("RESULT_STORE_EVENTS") or 20_000)
-"""Different messages; 1,000,000 for the whole. By default the embedded backend, which is not there to scale, has a fifth."""
+"""Different messages; 1,000,000 for the whole."""
 _KILLS: Final = 10
 _BY_DEFAULT: Final = EVENTS <= 20_000
 
@@ -37,10 +37,9 @@ async def test_killed_ten_times_and_told_everything_twice_it_has_the_rows_and_th
 ) -> None:
     # Given many messages, each on its topic twice, in no order
     asyncio.get_running_loop().set_debug(False)  # it would take longer than all the rest
-    events = EVENTS if backend.name == "real" or not _BY_DEFAULT else EVENTS // 5
     kafka = backend.kafka
     settings = backend.with_settings(archive=str(tmp_path / "kept"), batch_size=200, session_timeout=2.0)
-    messages = history(kafka, events)
+    messages = history(kafka, EVENTS)
     twice = [*messages, *messages]
     random.Random(7).shuffle(twice)
     ends = await publish(kafka, twice)
