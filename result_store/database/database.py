@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -69,6 +70,8 @@ class ResultDatabase:
         self._settings = settings
         self.engine: AsyncEngine = make_engine(settings)
         self.queries = ResultQueries(self.engine)
+        # SQLite has one writer at a time, and who finds another at work looks again only after a pause.
+        self._turn: AbstractAsyncContextManager[object] = nullcontext() if settings.is_postgresql else asyncio.Lock()
 
     async def start(self, *, migrate: bool = False) -> None:
         """Look whether the database is there and has the tables that this version needs.
@@ -120,7 +123,7 @@ class ResultDatabase:
         rows = rows_of(facts, archives=keep is not None, inline_bytes=self._settings.inline_result_bytes)
         try:
             with mapped("save a batch"):
-                async with writing(self.engine) as writer:
+                async with self._turn, writing(self.engine) as writer:
                     changed = await _write(writer, rows, keep)
         except _NotKeptError as error:
             raise error.reason from None
