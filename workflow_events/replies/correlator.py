@@ -34,6 +34,10 @@ class Verdict(Enum):
     STALE = "stale"
 
 
+# Until Python 3.12 an enum's member takes 0.1 µs to name.
+_OWN, _FOREIGN, _STALE = Verdict.OWN, Verdict.FOREIGN, Verdict.STALE
+
+
 def judge(pending: PendingRequest, result: WorkflowResultEvent) -> Verdict:
     """Whether a result answers a pending request.
 
@@ -41,10 +45,10 @@ def judge(pending: PendingRequest, result: WorkflowResultEvent) -> Verdict:
     else answers only the attempt that it names or a later one's asker. A result that names no attempt answers all.
     """
     if result.correlation_id != pending.correlation_id:
-        return Verdict.FOREIGN
+        return _FOREIGN
     if result.attempt is not None and result.attempt < pending.attempt and result.status is not ResultStatus.SUCCESS:
-        return Verdict.STALE
-    return Verdict.OWN
+        return _STALE
+    return _OWN
 
 
 class Waiter:
@@ -184,12 +188,12 @@ class Correlator:
     def hand_over(self, reply: Reply, key: bytes) -> None:
         """Give a result, wherever it was found, to those who wait for ``key``, as far as it is theirs."""
         for waiter in tuple(self._waiters.get(key, ())):
-            match judge(waiter.pending, reply.event):
-                case Verdict.OWN:
-                    self.forget(waiter)
-                    self.counts.delivered += 1
-                    waiter.deliver(reply)
-                case Verdict.STALE:
-                    self.counts.stale += 1
-                case Verdict.FOREIGN:
-                    self.counts.foreign += 1
+            verdict = judge(waiter.pending, reply.event)
+            if verdict is _OWN:
+                self.forget(waiter)
+                self.counts.delivered += 1
+                waiter.deliver(reply)
+            elif verdict is _STALE:
+                self.counts.stale += 1
+            else:
+                self.counts.foreign += 1
