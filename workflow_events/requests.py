@@ -19,7 +19,7 @@ from workflow_events.identifiers import new_event_id_and_text
 from workflow_events.pending import PendingRequest, clock_fields
 from workflow_events.request_forms import request_form
 from workflow_events.validation import explain
-from workflow_events.wire import OutgoingMessage, about_message, plain_request_message, time_text
+from workflow_events.wire import OutgoingMessage, about_message, plain_request_message, time_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +109,7 @@ def prepare_request(
     thread_id = options.get("thread_id")
     begun = now or datetime.now(tz=UTC)
     deadline = begun + timedelta(seconds=timeout)
-    timestamp = time_text(begun)
+    timestamp, deadline_text = time_texts(begun, deadline)
     try:
         event_id, id_text = _as_id(given_id) if given_id else new_event_id_and_text()
         key = id_text.encode()
@@ -125,7 +125,7 @@ def prepare_request(
         value = form.filled(
             event_id=key,
             timestamp=timestamp,
-            deadline=time_text(deadline),
+            deadline=deadline_text,
             workflow_run_id=run_id,
             data=data,
             metadata=options.get("metadata"),

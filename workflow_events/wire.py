@@ -48,7 +48,7 @@ __all__ = [
     "request_message",
     "result_message",
     "return_address_in",
-    "time_text",
+    "time_texts",
 ]
 
 HEADER_CORRELATION_ID = "correlation-id"
@@ -93,9 +93,9 @@ def correlation_key(correlation_id: UUID) -> bytes:
     return str(correlation_id).encode()
 
 
-def time_text(time: datetime) -> bytes:
-    """A time as it stands in headers and, between quotes, in JSON."""
-    return to_json(time)[1:-1]
+def time_texts(*times: datetime) -> list[bytes]:
+    """Times as they stand in headers and, between quotes, in JSON. Two at once take little longer than one."""
+    return to_json(times).split(b'"')[1::2]
 
 
 def request_message(event: WorkflowEvent, *, topic: str, reply_to: ReturnAddress | None = None) -> OutgoingMessage:
@@ -105,7 +105,7 @@ def request_message(event: WorkflowEvent, *, topic: str, reply_to: ReturnAddress
         encode(event),
         topic=topic,
         lasting=lasting if reply_to is None else (*lasting, (HEADER_REPLY_TOPIC, reply_to.topic.encode())),
-        time=time_text(event.timestamp),
+        time=time_texts(event.timestamp)[0],
         id_key=correlation_key(event.event_id),
         thread_id=event.thread_id,
         reply_partition=None if reply_to is None else reply_to.partition,
@@ -127,7 +127,7 @@ def plain_request_message(
     Args:
         value: the event, as :func:`encode` writes it.
         lasting: its :func:`lasting_headers`, and the topic of its return address.
-        time: the event's, as :func:`time_text` has it.
+        time: the event's, as :func:`time_texts` has it.
         id_key: the event's :func:`correlation_key`.
     """
     headers = [(HEADER_CORRELATION_ID, id_key), ("ce_id", id_key), ("ce_time", time), *lasting, *tracing.inject()]
@@ -140,7 +140,7 @@ def about_message(event: WorkflowEvent, *, topic: str, correlation_id: UUID) -> 
     """An event about a request, such as progress or a cancel: keyed by the request's id; ``ce_id`` is the event's own."""
     key = correlation_key(correlation_id)
     headers = _headers(
-        key, event.event_type, event.source, time_text(event.timestamp), event_id=correlation_key(event.event_id)
+        key, event.event_type, event.source, time_texts(event.timestamp)[0], event_id=correlation_key(event.event_id)
     )
     return OutgoingMessage(topic, encode(event), key, headers)
 
@@ -159,7 +159,7 @@ def plain_about_message(fields: dict[str, Any], *, topic: str, key: bytes) -> Ou
         key,
         fields["event_type"],
         fields["source"],
-        time_text(fields["timestamp"]),
+        time_texts(fields["timestamp"])[0],
         event_id=fields["event_id"].encode(),
     )
     return OutgoingMessage(topic, to_json(fields), key, headers)
@@ -168,7 +168,7 @@ def plain_about_message(fields: dict[str, Any], *, topic: str, key: bytes) -> Ou
 def event_message(event: WorkflowEvent, *, topic: str) -> OutgoingMessage:
     """Any other event, keyed by its own id."""
     key = correlation_key(event.event_id)
-    headers = _headers(key, event.event_type, event.source, time_text(event.timestamp))
+    headers = _headers(key, event.event_type, event.source, time_texts(event.timestamp)[0])
     return OutgoingMessage(topic=topic, value=encode(event), key=key, headers=headers)
 
 
@@ -177,7 +177,7 @@ def result_message(
 ) -> OutgoingMessage:
     """The answer to a request, keyed by its correlation id."""
     key = correlation_key(result.correlation_id)
-    headers = _headers(key, EventType.WORKFLOW_RESULT, source, time_text(result.timestamp))
+    headers = _headers(key, EventType.WORKFLOW_RESULT, source, time_texts(result.timestamp)[0])
     return OutgoingMessage(topic=topic, value=encode(result), key=key, headers=headers, partition=partition)
 
 
