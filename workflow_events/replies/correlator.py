@@ -112,7 +112,8 @@ class Correlator:
         self.max_bytes = max_bytes
         self._signatures = signatures
         self.counts = Counts()
-        self._waiters: dict[bytes, list[Waiter]] = {}
+        # Tuples, for nearly always it is one: smaller than a list, and not changed under who goes through it.
+        self._waiters: dict[bytes, tuple[Waiter, ...]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._waiters.values()))
@@ -128,16 +129,18 @@ class Correlator:
 
     def add(self, waiter: Waiter) -> None:
         """Have ``waiter`` wait, as :meth:`register` does for a function."""
-        self._waiters.setdefault(waiter.key, []).append(waiter)
+        others = self._waiters.get(waiter.key)
+        self._waiters[waiter.key] = (waiter,) if others is None else (*others, waiter)
 
     def forget(self, waiter: Waiter) -> None:
         """Stop waiting; does nothing for a waiter that has been told or forgotten."""
         waiters = self._waiters.get(waiter.key)
         if waiters is None or waiter not in waiters:
             return
-        waiters.remove(waiter)
-        if not waiters:
+        if len(waiters) == 1:
             del self._waiters[waiter.key]
+        else:
+            self._waiters[waiter.key] = tuple(other for other in waiters if other is not waiter)
 
     def is_waiting(self, waiter: Waiter) -> bool:
         """Whether a waiter has yet to be told."""
@@ -187,7 +190,7 @@ class Correlator:
 
     def hand_over(self, reply: Reply, key: bytes) -> None:
         """Give a result, wherever it was found, to those who wait for ``key``, as far as it is theirs."""
-        for waiter in tuple(self._waiters.get(key, ())):
+        for waiter in self._waiters.get(key, ()):
             verdict = judge(waiter.pending, reply.event)
             if verdict is _OWN:
                 self.forget(waiter)
