@@ -161,7 +161,7 @@ class AsyncWorkflowClient:
             InvalidEventError, TransportError, ResultTimeoutError: as those two do.
         """
         message, pending, key = self._prepare(workflow_id, data, timeout, options)
-        with self._opened.expect(pending, key) as expected:
+        with self._opened.expect(pending, key, timeout) as expected:
             if pending.clocked:
                 return await self._request_with_clocks(expected, message, timeout)
             # Its reply says that it was stored: only a failure needs to be told besides.

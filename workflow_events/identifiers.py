@@ -10,9 +10,10 @@ import hashlib
 from datetime import UTC, datetime
 from uuid import UUID
 
+import uuid_utils
 import uuid_utils.compat
 
-__all__ = ["derive_correlation_id", "new_event_id", "timestamp_of"]
+__all__ = ["derive_correlation_id", "new_event_id", "new_event_id_and_text", "timestamp_of"]
 
 _TIMESTAMP_SHIFT = 80
 _RANDOM_A_MASK = 0x0FFF << 64
@@ -24,6 +25,12 @@ _VARIANT_RFC = 0b10 << 62
 def new_event_id() -> UUID:
     """A new UUIDv7; ids of one process sort by the order in which they were made."""
     return uuid_utils.compat.uuid7()
+
+
+def new_event_id_and_text() -> tuple[UUID, str]:
+    """As :func:`new_event_id`, and its text, which the library that makes it writes seven times faster than the standard one."""
+    made = uuid_utils.uuid7()
+    return UUID(int=made.int), str(made)
 
 
 def timestamp_of(event_id: UUID) -> datetime | None:

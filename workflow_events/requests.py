@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, Unpack
+from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,23 +15,21 @@ from workflow_events.events import (
     WorkflowEvent,
     WorkflowEventPayload,
 )
-from workflow_events.identifiers import new_event_id
+from workflow_events.identifiers import new_event_id_and_text
 from workflow_events.pending import PendingRequest, clock_fields
+from workflow_events.request_forms import request_form
 from workflow_events.validation import explain
-from workflow_events.wire import OutgoingMessage, ReturnAddress, about_message, correlation_key, request_message
+from workflow_events.wire import OutgoingMessage, about_message, plain_request_message, time_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from uuid import UUID
 
     from workflow_events.replies.cursor import Cursor
     from workflow_events.settings import KafkaSettings
 
 __all__ = ["PreparedRequest", "ReplyPartition", "RequestOptions", "cancel_message", "prepare_request"]
 
-# Their validators are used directly: 0.3 and 0.5 µs less for each of ten thousand requests.
-_EVENTS = TypeAdapter(WorkflowEvent)
-_PENDING = TypeAdapter(PendingRequest)
+_IDS = TypeAdapter(UUID)
 
 ReplyPartition = Literal["by_correlation_id"]
 """Ask for the answer in one partition, chosen by the id, so that a waiter reads a P-th of the topic. Only for workers that answer
@@ -105,57 +104,65 @@ def prepare_request(
     """
     if timeout <= 0:
         raise InvalidEventError(f"A request needs a time-out above 0 s, not {timeout:g} s.")
-    event_id = options.get("correlation_id") or new_event_id()
-    id_text = str(event_id)
-    attempt = options.get("attempt", 1)
+    reply_topic = settings.workflow_results_topic
+    given_id = options.get("correlation_id")
     thread_id = options.get("thread_id")
     begun = now or datetime.now(tz=UTC)
     deadline = begun + timedelta(seconds=timeout)
+    timestamp, deadline_text = time_texts(begun, deadline)
     try:
-        # As one plain dict: validating the whole at once costs half of validating its parts and then it.
-        event = _EVENTS.validator.validate_python(
-            {
-                "event_id": event_id,
-                "event_type": options.get("event_type", EventType.WORKFLOW_TRIGGERED),
-                "timestamp": begun,
-                "source": source,
-                "workflow_id": workflow_id,
-                "workflow_run_id": options.get("workflow_run_id") or id_text,
-                "payload": {"data": data, "graph": options.get("graph")},
-                "metadata": options.get("metadata") or {},
-                "deadline": deadline,
-                "attempt": attempt,
-                "thread_id": thread_id,
-            }
+        event_id, id_text = _as_id(given_id) if given_id else new_event_id_and_text()
+        key = id_text.encode()
+        run_id = options.get("workflow_run_id") or id_text
+        form = request_form(
+            options.get("event_type"),
+            source,
+            workflow_id,
+            options.get("graph"),
+            options.get("attempt", 1),
+            reply_topic,
         )
-    except ValidationError as error:
-        raise InvalidEventError(f"The request cannot be made: {explain(error)}.") from error
-    partition = None if reply_partition is None else event.event_id.int % max(1, len(cursor))
-    reply_to = ReturnAddress(settings.workflow_results_topic, partition)
+        value = form.filled(
+            event_id=key,
+            timestamp=timestamp,
+            deadline=deadline_text,
+            workflow_run_id=run_id,
+            data=data,
+            metadata=options.get("metadata"),
+            thread_id=thread_id,
+        )
+    except (ValidationError, TypeError) as error:
+        raise InvalidEventError(
+            f"The request cannot be made: {_explain(error, workflow_id, data, source, options)}."
+        ) from error
+    partition = None if reply_partition is None else event_id.int % max(1, len(cursor))
+    fields = {
+        "correlation_id": event_id,
+        "workflow_id": form.workflow_id,
+        "workflow_run_id": run_id,
+        "attempt": form.attempt,
+        "reply_topic": reply_topic,
+        "reply_partition": partition,
+        "reply_cursor": dict(cursor) if partition is None else {partition: cursor.get(partition, 0)},
+        "deadline": deadline,
+        "thread_id": thread_id,
+        "accepted_timeout": None,
+        "accepted_by": None,
+        "heartbeat_timeout": None,
+    }
     accepted_timeout, heartbeat_timeout = options.get("accepted_timeout"), options.get("heartbeat_timeout")
-    clocks = (
-        {}
-        if accepted_timeout is heartbeat_timeout is None
-        else clock_fields(begun, accepted_timeout=accepted_timeout, heartbeat_timeout=heartbeat_timeout)
+    if accepted_timeout is not None or heartbeat_timeout is not None:
+        fields |= clock_fields(begun, accepted_timeout=accepted_timeout, heartbeat_timeout=heartbeat_timeout)
+    message = plain_request_message(
+        value,
+        topic=settings.workflow_events_topic,
+        lasting=form.headers,
+        time=timestamp,
+        id_key=key,
+        thread_id=thread_id,
+        reply_partition=partition,
     )
-    pending = _PENDING.validator.validate_python(
-        {
-            **clocks,
-            "correlation_id": event_id,
-            "workflow_id": event.workflow_id,
-            "workflow_run_id": event.workflow_run_id,
-            "attempt": attempt,
-            "reply_topic": reply_to.topic,
-            "reply_partition": partition,
-            "reply_cursor": cursor if partition is None else {partition: cursor.get(partition, 0)},
-            "deadline": deadline,
-            "thread_id": thread_id,
-        }
-    )
-    # An id that was given as text may be written otherwise than the validated one, by which the reply is found.
-    key = id_text.encode() if event.event_id is event_id else correlation_key(event.event_id)
-    message = request_message(event, topic=settings.workflow_events_topic, reply_to=reply_to, id_key=key)
-    return PreparedRequest(message, pending, key)
+    return PreparedRequest(message, PendingRequest.of_valid(fields), key)
 
 
 def cancel_message(
@@ -179,3 +186,33 @@ def cancel_message(
         thread_id=pending.thread_id,
     )
     return about_message(event, topic=settings.workflow_control_topic, correlation_id=pending.correlation_id)
+
+
+def _as_id(given: object) -> tuple[UUID, str]:
+    found: UUID = _IDS.validator.validate_python(given)
+    return found, str(found)
+
+
+def _explain(
+    error: ValidationError | TypeError,
+    workflow_id: str,
+    data: Mapping[str, Any],
+    source: EventSource | str,
+    options: RequestOptions,
+) -> str:
+    """What is wrong with a request, by the event's own field names: where it was found, only a part was looked at."""
+    given: dict[str, Any] = {"event_id": options.get("correlation_id"), "metadata": options.get("metadata")}
+    try:
+        WorkflowEvent(
+            event_type=options.get("event_type") or EventType.WORKFLOW_TRIGGERED,
+            source=source,
+            workflow_id=workflow_id,
+            workflow_run_id=options.get("workflow_run_id") or "-",
+            payload={"data": data, "graph": options.get("graph")},
+            attempt=options.get("attempt", 1),
+            thread_id=options.get("thread_id"),
+            **{name: value for name, value in given.items() if value},
+        )
+    except ValidationError as whole:
+        return explain(whole)
+    return explain(error) if isinstance(error, ValidationError) else str(error)

@@ -41,11 +41,14 @@ __all__ = [
     "encode",
     "event_message",
     "find_correlation_key",
+    "lasting_headers",
     "matching",
     "plain_about_message",
+    "plain_request_message",
     "request_message",
     "result_message",
     "return_address_in",
+    "time_texts",
 ]
 
 HEADER_CORRELATION_ID = "correlation-id"
@@ -90,28 +93,55 @@ def correlation_key(correlation_id: UUID) -> bytes:
     return str(correlation_id).encode()
 
 
-def request_message(
-    event: WorkflowEvent, *, topic: str, reply_to: ReturnAddress | None = None, id_key: bytes | None = None
+def time_texts(*times: datetime) -> list[bytes]:
+    """Times as they stand in headers and, between quotes, in JSON. Two at once take little longer than one."""
+    return to_json(times).split(b'"')[1::2]
+
+
+def request_message(event: WorkflowEvent, *, topic: str, reply_to: ReturnAddress | None = None) -> OutgoingMessage:
+    """A request, keyed by its thread so that one thread's requests meet in one partition and so in one worker."""
+    lasting = lasting_headers(event.event_type, event.source)
+    return plain_request_message(
+        encode(event),
+        topic=topic,
+        lasting=lasting if reply_to is None else (*lasting, (HEADER_REPLY_TOPIC, reply_to.topic.encode())),
+        time=time_texts(event.timestamp)[0],
+        id_key=correlation_key(event.event_id),
+        thread_id=event.thread_id,
+        reply_partition=None if reply_to is None else reply_to.partition,
+    )
+
+
+def plain_request_message(
+    value: bytes,
+    *,
+    topic: str,
+    lasting: Iterable[tuple[str, bytes]],
+    time: bytes,
+    id_key: bytes,
+    thread_id: str | None = None,
+    reply_partition: int | None = None,
 ) -> OutgoingMessage:
-    """A request, keyed by its thread so that one thread's requests meet in one partition and so in one worker.
+    """As :func:`request_message`, of an event that has been written already.
 
     Args:
-        id_key: the event's :func:`correlation_key`, where the caller has it already.
+        value: the event, as :func:`encode` writes it.
+        lasting: its :func:`lasting_headers`, and the topic of its return address.
+        time: the event's, as :func:`time_texts` has it.
+        id_key: the event's :func:`correlation_key`.
     """
-    id_key = id_key or correlation_key(event.event_id)
-    headers = _headers(id_key, event.event_type, event.source, event.timestamp)
-    if reply_to is not None:
-        headers.append((HEADER_REPLY_TOPIC, reply_to.topic.encode()))
-        if reply_to.partition is not None:
-            headers.append((HEADER_REPLY_PARTITION, str(reply_to.partition).encode()))
-    key = id_key if event.thread_id is None else event.thread_id.encode()
-    return OutgoingMessage(topic, encode(event), key, headers)
+    headers = [(HEADER_CORRELATION_ID, id_key), ("ce_id", id_key), ("ce_time", time), *lasting, *tracing.inject()]
+    if reply_partition is not None:
+        headers.append((HEADER_REPLY_PARTITION, str(reply_partition).encode()))
+    return OutgoingMessage(topic, value, id_key if thread_id is None else thread_id.encode(), headers)
 
 
 def about_message(event: WorkflowEvent, *, topic: str, correlation_id: UUID) -> OutgoingMessage:
     """An event about a request, such as progress or a cancel: keyed by the request's id; ``ce_id`` is the event's own."""
     key = correlation_key(correlation_id)
-    headers = _headers(key, event.event_type, event.source, event.timestamp, event_id=correlation_key(event.event_id))
+    headers = _headers(
+        key, event.event_type, event.source, time_texts(event.timestamp)[0], event_id=correlation_key(event.event_id)
+    )
     return OutgoingMessage(topic, encode(event), key, headers)
 
 
@@ -126,7 +156,11 @@ def plain_about_message(fields: dict[str, Any], *, topic: str, key: bytes) -> Ou
         ValueError: a text has no UTF-8 form.
     """
     headers = _headers(
-        key, fields["event_type"], fields["source"], fields["timestamp"], event_id=fields["event_id"].encode()
+        key,
+        fields["event_type"],
+        fields["source"],
+        time_texts(fields["timestamp"])[0],
+        event_id=fields["event_id"].encode(),
     )
     return OutgoingMessage(topic, to_json(fields), key, headers)
 
@@ -134,7 +168,7 @@ def plain_about_message(fields: dict[str, Any], *, topic: str, key: bytes) -> Ou
 def event_message(event: WorkflowEvent, *, topic: str) -> OutgoingMessage:
     """Any other event, keyed by its own id."""
     key = correlation_key(event.event_id)
-    headers = _headers(key, event.event_type, event.source, event.timestamp)
+    headers = _headers(key, event.event_type, event.source, time_texts(event.timestamp)[0])
     return OutgoingMessage(topic=topic, value=encode(event), key=key, headers=headers)
 
 
@@ -143,7 +177,7 @@ def result_message(
 ) -> OutgoingMessage:
     """The answer to a request, keyed by its correlation id."""
     key = correlation_key(result.correlation_id)
-    headers = _headers(key, EventType.WORKFLOW_RESULT, source, result.timestamp)
+    headers = _headers(key, EventType.WORKFLOW_RESULT, source, time_texts(result.timestamp)[0])
     return OutgoingMessage(topic=topic, value=encode(result), key=key, headers=headers, partition=partition)
 
 
@@ -257,19 +291,19 @@ def return_address_in(headers: Headers) -> ReturnAddress | None:
 
 
 def _headers(
-    key: bytes, event_type: str, source: str, time: datetime, *, event_id: bytes | None = None
+    key: bytes, event_type: str, source: str, time: bytes, *, event_id: bytes | None = None
 ) -> list[tuple[str, bytes]]:
     return [
         (HEADER_CORRELATION_ID, key),
         ("ce_id", event_id or key),
-        ("ce_time", time.isoformat().encode()),
-        *_lasting_headers(event_type, source),
+        ("ce_time", time),
+        *lasting_headers(event_type, source),
         *tracing.inject(),
     ]
 
 
 @lru_cache(maxsize=64)
-def _lasting_headers(event_type: str, source: str) -> tuple[tuple[str, bytes], ...]:
+def lasting_headers(event_type: str, source: str) -> tuple[tuple[str, bytes], ...]:
     """The headers that one message after the other has alike."""
     return (
         ("ce_source", f"/{source}".encode()),

@@ -178,15 +178,15 @@ class ReplyReader:
                 return await clocked_reply(self, expected)
             return await expected.reply()
 
-    def expect(self, pending: PendingRequest, key: bytes | None = None) -> Expectation:
+    def expect(self, pending: PendingRequest, key: bytes | None = None, seconds: float | None = None) -> Expectation:
         """A registered waiter, as a context manager; for who must wait before the request is sent.
 
         Pattern: Spring Kafka's ``ReplyingKafkaTemplate`` registers, then sends, and undoes the registration on failure.
 
         Args:
-            key: the request's :func:`~workflow_events.wire.correlation_key`, where the caller has it already.
+            key, seconds: as :class:`Expectation` has them.
         """
-        return Expectation(self, pending, key)
+        return Expectation(self, pending, key, seconds)
 
     def admit(self, expectation: Expectation) -> None:
         """Called by an expectation that begins."""

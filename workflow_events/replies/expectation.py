@@ -44,7 +44,12 @@ class Reading(Protocol):
 
 
 class Expectation(Waiter):
-    """One waiter of a reader: registered while its ``with`` block lasts."""
+    """One waiter of a reader: registered while its ``with`` block lasts.
+
+    Args:
+        key: the request's :func:`~workflow_events.wire.correlation_key`, where the caller has it already.
+        seconds: until the request's deadline, where the caller knows it already.
+    """
 
     __slots__ = (
         "_future",
@@ -58,7 +63,9 @@ class Expectation(Waiter):
         "_until",
     )
 
-    def __init__(self, reader: Reading, pending: PendingRequest, key: bytes | None = None) -> None:
+    def __init__(
+        self, reader: Reading, pending: PendingRequest, key: bytes | None = None, seconds: float | None = None
+    ) -> None:
         super().__init__(pending, key)
         self._reader = reader
         self._outcome: Reply | WorkflowEventsError | None = None
@@ -67,7 +74,8 @@ class Expectation(Waiter):
         self._slot = 0
         self._has_read = False
         self._is_asking = False
-        seconds = pending.remaining()
+        if seconds is None:
+            seconds = pending.remaining()
         self._late = seconds <= 0
         self._until = reader.deadlines.now() + (_LATE_LOOK_SECONDS if self._late else seconds)
 

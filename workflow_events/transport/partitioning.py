@@ -29,7 +29,7 @@ def murmur2(data: bytes) -> int:
     hashed = _SEED ^ length
     for word in _words(length >> 2).unpack_from(data):
         mixed = word * _M & _MASK
-        hashed = (hashed * _M & _MASK) ^ ((mixed ^ mixed >> 24) * _M & _MASK)
+        hashed = (hashed * _M ^ (mixed ^ mixed >> 24) * _M) & _MASK
     if rest:
         hashed = (hashed ^ int.from_bytes(data[-rest:], "little")) * _M & _MASK
     hashed = (hashed ^ hashed >> 13) * _M & _MASK
