@@ -10,6 +10,10 @@ UV := $(shell command -v uv 2>/dev/null)
 # Named after what is to be installed, so that a change of the lock, and nothing else, installs anew.
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.lock | cksum | tr ' ' '-')
 
+# A run of the tests starts hundreds of Python processes, the demo a dozen. Where nothing keeps their bytecode, each compiles all
+# of Airflow anew, which is half of what it costs.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup services demo test coverage chaos mutants fuzz fuzz-atheris bench lint format docs lock clean
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio.constants
+import linecache
 import logging
 import os
 import signal
+import traceback
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +17,23 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["pytester"]
+
+_DEBUG_STACK_DEPTH = 5
+
+
+def pytest_configure() -> None:
+    """Pay less for asyncio's debug mode, which all tests run in: it notes where each future, task and callback was made.
+
+    That was most of what their event loops did, for whole stacks were taken, and the disk was asked at each frame whether its
+    file is still the same. No file of ours changes while tests run, and of a stack the innermost frames tell.
+    """
+    asyncio.constants.DEBUG_STACK_DEPTH = _DEBUG_STACK_DEPTH  # type: ignore[misc]  # Final is what typeshed calls it
+    traceback.extract_stack.__defaults__ = (None, _DEBUG_STACK_DEPTH)  # futures made in C call it without a limit
+    linecache.checkcache = _trust_what_was_read
+
+
+def _trust_what_was_read(filename: str | None = None) -> None:
+    """Leave the cache of source lines as it is."""
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from benchmarks import alternatives, spring_kafka
 from benchmarks.alternatives_process import Job, a_triggerer
 from benchmarks.echo import echoing
 from benchmarks.measuring import Figure
-from workflow_events.testing.new_topics import settings_with_new_topics
+from workflow_events.testing.new_topics import new_topics, settings_with_new_topics
 from workflow_events.testing.unavailable import PartUnavailableError
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ PARTITIONS = 2
 
 
 @pytest.fixture
-def settings(embedded_broker: EmbeddedBroker) -> KafkaSettings:
-    return settings_with_new_topics(embedded_broker.bootstrap_servers, topic_partitions=PARTITIONS)
+def settings(embedded_broker: EmbeddedBroker) -> Iterator[KafkaSettings]:
+    with new_topics(embedded_broker.bootstrap_servers, topic_partitions=PARTITIONS) as made:
+        yield made
 
 
 def afresh(settings: KafkaSettings) -> KafkaSettings:

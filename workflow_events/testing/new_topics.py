@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
+from workflow_events.errors import TransportError
 from workflow_events.settings import KafkaSettings
-from workflow_events.topics import ensure_topics
+from workflow_events.topics import ensure_topics, topic_specs
+from workflow_events.transport import blocking
+
+
+@contextmanager
+def new_topics(bootstrap_servers: str, *, topic_partitions: int = 3, **settings: Any) -> Iterator[KafkaSettings]:
+    """Yield `settings_with_new_topics`, and delete the topics at the end of the block.
+
+    The embedded broker tells each client that connects of all topics there are, so those of hundreds of tests make every further
+    test slow.
+    """
+    made = settings_with_new_topics(bootstrap_servers, topic_partitions=topic_partitions, **settings)
+    try:
+        yield made
+    finally:
+        # A broker that is gone says so to the next test that needs it.
+        with (
+            suppress(TransportError),
+            closing(blocking.new_admin(made)) as admin,
+            blocking.map_errors(made, "delete the topics"),
+        ):
+            admin.delete_topics([spec.name for spec in topic_specs(made)], raise_errors=False)
 
 
 def settings_with_new_topics(bootstrap_servers: str, *, topic_partitions: int = 3, **settings: Any) -> KafkaSettings:

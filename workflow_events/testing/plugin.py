@@ -7,8 +7,8 @@ Fixtures (those of session scope start once and only when a test asks for them):
 ``kafka_broker``
     One of the two; a test that asks for it runs once per broker, with the ids ``embedded`` and ``apache``.
 ``kafka_settings``
-    `KafkaSettings` for ``kafka_broker`` with topics of fresh, unique names, which exist. ``embedded_settings`` and
-    ``apache_settings`` are the same on one given broker.
+    `KafkaSettings` for ``kafka_broker`` with topics of fresh, unique names, which exist until the test's end.
+    ``embedded_settings`` and ``apache_settings`` are the same on one given broker.
 ``postgres``
     A throw-away PostgreSQL server for the session, with ``dsn`` and ``create_database(name)``.
 ``redis``
@@ -104,21 +104,24 @@ def kafka_broker(request: pytest.FixtureRequest) -> Broker:
 
 
 @pytest.fixture
-def kafka_settings(kafka_broker: Broker) -> KafkaSettings:
-    """Return settings for ``kafka_broker`` whose topics are new and empty."""
-    return _settings_with_new_topics(kafka_broker)
+def kafka_settings(kafka_broker: Broker) -> Iterator[KafkaSettings]:
+    """Yield settings for ``kafka_broker`` whose topics are new and empty."""
+    with _new_topics(kafka_broker) as settings:
+        yield settings
 
 
 @pytest.fixture
-def embedded_settings(embedded_broker: Broker) -> KafkaSettings:
-    """Return settings for the embedded broker whose topics are new and empty."""
-    return _settings_with_new_topics(embedded_broker)
+def embedded_settings(embedded_broker: Broker) -> Iterator[KafkaSettings]:
+    """Yield settings for the embedded broker whose topics are new and empty."""
+    with _new_topics(embedded_broker) as settings:
+        yield settings
 
 
 @pytest.fixture
-def apache_settings(apache_kafka: Broker) -> KafkaSettings:
-    """Return settings for Apache Kafka whose topics are new and empty."""
-    return _settings_with_new_topics(apache_kafka)
+def apache_settings(apache_kafka: Broker) -> Iterator[KafkaSettings]:
+    """Yield settings for Apache Kafka whose topics are new and empty."""
+    with _new_topics(apache_kafka) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="session")
@@ -225,7 +228,7 @@ def _unavailable(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def _settings_with_new_topics(broker: Broker) -> KafkaSettings:
-    from workflow_events.testing.new_topics import settings_with_new_topics
+def _new_topics(broker: Broker) -> AbstractContextManager[KafkaSettings]:
+    from workflow_events.testing.new_topics import new_topics
 
-    return settings_with_new_topics(broker.bootstrap_servers)
+    return new_topics(broker.bootstrap_servers)

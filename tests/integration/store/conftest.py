@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +16,7 @@ import pytest
 from result_store.settings import PREFIX, StoreSettings, variable
 from workflow_events.settings import KafkaSettings
 from workflow_events.testing.kafka_sources import Broker
-from workflow_events.testing.new_topics import settings_with_new_topics
+from workflow_events.testing.new_topics import new_topics
 from workflow_events.testing.postgres import PostgresServer
 from workflow_events.testing.redis import RedisServer
 from workflow_events.testing.s3 import S3Server
@@ -70,22 +72,25 @@ def _no_store_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backend:
-    """Return one backend after the other. A test for one alone: ``parametrize("backend", ["real"], indirect=True)``."""
+def backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
+    """Yield one backend after the other. A test for one alone: ``parametrize("backend", ["real"], indirect=True)``."""
     make = {"embedded": _embedded, "real": _real}[request.param]
-    made = make(request, tmp_path)
-    for name, value in made.archive_environment.items():
-        monkeypatch.setenv(name, value)
-    return made
+    with make(request, tmp_path) as made:
+        for name, value in made.archive_environment.items():
+            monkeypatch.setenv(name, value)
+        yield made
 
 
-def _embedded(request: pytest.FixtureRequest, folder: Path) -> Backend:
+@contextmanager
+def _embedded(request: pytest.FixtureRequest, folder: Path) -> Iterator[Backend]:
     broker: Broker = request.getfixturevalue("embedded_broker")
     settings = _settings(database_url=f"sqlite:///{folder / 'store.db'}", archive=str(folder / "archive"))
-    return Backend("embedded", _topics(broker), settings, {}, "result store on its embedded defaults")
+    with new_topics(broker.bootstrap_servers, topic_partitions=_PARTITIONS) as kafka:
+        yield Backend("embedded", kafka, settings, {}, "result store on its embedded defaults")
 
 
-def _real(request: pytest.FixtureRequest, folder: Path) -> Backend:
+@contextmanager
+def _real(request: pytest.FixtureRequest, folder: Path) -> Iterator[Backend]:
     broker: Broker = request.getfixturevalue("apache_kafka")
     postgres: PostgresServer = request.getfixturevalue("postgres")
     redis: RedisServer = request.getfixturevalue("redis")
@@ -95,7 +100,8 @@ def _real(request: pytest.FixtureRequest, folder: Path) -> Backend:
         archive=f"{s3.create_bucket('results')}/{folder.name}-{uuid.uuid4().hex[:8]}",
         redis_url=redis.new_database(),
     )
-    return Backend("real", _topics(broker), settings, s3.environment, "result store on PostgreSQL, Redis, S3 and Kafka")
+    with new_topics(broker.bootstrap_servers, topic_partitions=_PARTITIONS) as kafka:
+        yield Backend("real", kafka, settings, s3.environment, "result store on PostgreSQL, Redis, S3 and Kafka")
 
 
 def _settings(**options: Any) -> StoreSettings:
@@ -111,7 +117,3 @@ def _settings(**options: Any) -> StoreSettings:
         "auth": "none",
     }
     return StoreSettings(**{**common, **options})
-
-
-def _topics(broker: Broker) -> KafkaSettings:
-    return settings_with_new_topics(broker.bootstrap_servers, topic_partitions=_PARTITIONS)

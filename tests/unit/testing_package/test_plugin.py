@@ -27,8 +27,13 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     return pytester
 
 
+NOT_OURS = ("schemathesis", "langsmith_plugin")
+"""Plugins of other packages, here by chance, that take most of what it costs to start pytest."""
+
+
 def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return project.runpytest_subprocess("-p", "no:cacheprovider", "-rs", *arguments, timeout=60)
+    without = [option for name in ("cacheprovider", *NOT_OURS) for option in ("-p", f"no:{name}")]
+    return project.runpytest_subprocess(*without, "-rs", *arguments, timeout=60)
 
 
 def test_a_test_of_the_broker_runs_on_each_and_skips_the_one_that_is_missing(project: pytest.Pytester) -> None:
