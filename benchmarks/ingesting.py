@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "database", "in_new_process", "process_topics", "save_events", "write_rows"]
 
-_BATCH = 500
+_BATCH = 1000
 _INLINE = 262_144
 """Both are the settings' defaults."""
 _ENOUGH_SECONDS = 300

@@ -49,7 +49,7 @@ async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float)
                 f"store: {job.events:,} events into PostgreSQL",
                 broker,
                 timed(here, save_events, job),
-                note="validated events in batches of 500; the baseline has the rows made before the clock starts",
+                note="validated events in batches of 1,000; the baseline has the rows made before the clock starts",
                 **common,
             )
             assert await _sizes(here) == await _sizes(there)

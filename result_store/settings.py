@@ -72,7 +72,7 @@ class StoreSettings(EnvironmentSettings):
     )
 
     group_id: str = Field(default="result-store", min_length=1, description="The processors' consumer group.")
-    batch_size: int = Field(default=500, ge=1, le=100_000, description="The most messages that are stored together.")
+    batch_size: int = Field(default=1000, ge=1, le=100_000, description="The most messages that are stored together.")
     poll_interval: float = Field(
         default=1.0, gt=0, le=60, description="How long to wait for a batch to fill, in seconds, once it has a message."
     )
