@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
@@ -68,6 +70,9 @@ _Client = TypeVar("_Client", bound=AIOKafkaConsumer | AIOKafkaProducer)
 
 # What a broker says to InitProducerId where it knows no idempotent producers, or does not let us have one (before KIP-679).
 _NO_IDEMPOTENCE = (UnknownError, UnsupportedVersionError, ClusterAuthorizationFailedError)
+
+
+_BOOTSTRAP = AIOKafkaClient.bootstrap.__code__
 
 
 class Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka ships no types
@@ -265,10 +270,26 @@ async def _started(client: _Client, settings: KafkaSettings, watch: Stopwatch) -
                 await client.start()
         except KafkaConnectionError as error:
             raise (await _dial(settings, watch.remaining()) or error) from None
-    except BaseException:
+    except BaseException as error:
+        _close_what_asked(error)
         await client.stop()
         raise
     return client
+
+
+def _close_what_asked(error: BaseException) -> None:
+    """Close the connection over which a client asks for the cluster's metadata when it starts.
+
+    aiokafka does that itself, but not where it is cancelled just then; and only its frame knows the connection.
+    """
+    while True:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            connection = frame.f_locals.get("bootstrap_conn") if frame.f_code is _BOOTSTRAP else None
+            if connection is not None:
+                connection.close()
+        if error.__cause__ is None:
+            return
+        error = error.__cause__
 
 
 async def _dial(settings: KafkaSettings, timeout: float) -> Exception | None:
