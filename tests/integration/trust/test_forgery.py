@@ -16,7 +16,7 @@ import pytest
 from airflow_integration import WorkflowResultPoller
 from langgraph_integration import WorkflowWorker
 from tests.integration.trust.messages import progress, request, result
-from tests.integration.worker.graphs import Ledger, expected, one_node, three_steps
+from tests.integration.worker.graphs import Ledger, State, expected, one_node, three_steps
 from tests.integration.worker.observing import eventually, everything_committed, quick, records
 from workflow_events import (
     AsyncWorkflowClient,
@@ -224,10 +224,17 @@ async def test_forged_progress_keeps_no_clock_from_running_out_and_is_not_told(s
 
 @pytest.mark.kafka_brokers("embedded")
 async def test_a_run_is_followed_and_timed_where_keys_are_set(kafka_broker: Broker, signing: KafkaSettings) -> None:
-    # Given a worker with keys, whose progress is signed
+    # Given a worker with keys, whose progress is signed, and a second run that does not end before it is heard
+    been_heard = asyncio.Event()
+
+    async def add(state: State) -> State:
+        if state["n"] == 2:
+            await been_heard.wait()
+        return {"n": state["n"] + 1}
+
     worker = WorkflowWorker(
         signing,
-        {"add": one_node(lambda state: {"n": state["n"] + 1})},
+        {"add": one_node(add)},
         worker_settings=quick(kafka_broker, heartbeat_interval=0.2),
     )
     async with worker.running(), AsyncWorkflowClient(signing) as client:
@@ -236,7 +243,10 @@ async def test_a_run_is_followed_and_timed_where_keys_are_set(kafka_broker: Brok
         assert answer.result == {"n": 2}
         # And is heard
         pending = await client.submit("add", {"n": 2}, timeout=60)
-        heard = [event.event_type async for event in client.progress(pending)]
+        heard = []
+        async for event in client.progress(pending):
+            heard.append(event.event_type)
+            been_heard.set()
         assert heard[0] == EventType.WORKFLOW_ACCEPTED
 
 
