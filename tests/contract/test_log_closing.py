@@ -11,9 +11,6 @@ import pytest
 from workflow_events import KafkaSettings
 from workflow_events.replies import topic_log
 
-# Where aiokafka itself is cut off while it closes its connections, they are left to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore:loop is closed:ResourceWarning")
-
 TURNS = 40
 """Closing takes fewer turns of the event loop on an idle broker."""
 
