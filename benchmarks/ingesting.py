@@ -7,18 +7,17 @@ themselves, and then have Python look for garbage as seldom as the store does.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from benchmarks.bare_upsert import Rows, connected, write
+from benchmarks.own_process import call_in_new_process
 from benchmarks.store_messages import EVENTS_OF_A_REQUEST, audit
 from result_store.database.database import ResultDatabase
 from result_store.event_loop import run_serving
@@ -161,23 +160,12 @@ def _fact(role: TopicRole, message: OutgoingMessage, offset: int) -> Fact:
 
 
 def _in_new_process(way: Way, job: Job) -> float:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_main, args=(there, way, job), daemon=True)
-    process.start()
-    there.close()
-    try:
-        return float(here.recv())
-    except EOFError:
-        raise RuntimeError(f"{way.__name__} failed with the events of {job.requests:,} requests") from None
-    finally:
-        here.close()
-        process.join()
+    failure = f"{way.__name__} failed with the events of {job.requests:,} requests"
+    return call_in_new_process(_done, way, job, preload=__name__, failure=failure)
 
 
-def _main(there: Connection, way: Way, job: Job) -> None:
-    there.send(run_serving(_run(way, job)))
+def _done(way: Way, job: Job) -> float:
+    return run_serving(_run(way, job))
 
 
 async def _run(way: Way, job: Job) -> float:

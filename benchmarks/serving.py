@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import multiprocessing
 import random
 import resource
 import sys
@@ -17,11 +16,11 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from benchmarks.own_process import call_in_new_process
 from benchmarks.waiting import pending_request
 from workflow_events.replies import topic_log
 from workflow_events.replies.async_reader import ReplyReader
@@ -161,25 +160,12 @@ def _peak_bytes() -> int:
 
 
 def _in_new_process(way: Way, job: Job) -> Cost:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_main, args=(there, way, job), daemon=True)
-    process.start()
-    there.close()
-    try:
-        cost = here.recv()
-    except EOFError:
-        raise RuntimeError(f"{way.__name__} failed with {job.waiters:,} waiters") from None
-    finally:
-        here.close()
-        process.join()
-    assert isinstance(cost, Cost)
-    return cost
+    failure = f"{way.__name__} failed with {job.waiters:,} waiters"
+    return call_in_new_process(_done, way, job, preload=__name__, failure=failure)
 
 
-def _main(there: Connection, way: Way, job: Job) -> None:
-    there.send(asyncio.run(_run(way, job)))
+def _done(way: Way, job: Job) -> Cost:
+    return asyncio.run(_run(way, job))
 
 
 async def _run(way: Way, job: Job) -> Cost:
