@@ -2,7 +2,8 @@
 
 What is loaded by the time a store serves stays to its end: half a million objects, which each full collection would walk through.
 And a batch makes tens of thousands of objects that all live until it is stored; with Python's own threshold of 700 they are
-looked at dozens of times for nothing. Both together took a third of a processor's time.
+looked at dozens of times for nothing. Of 30,000 events that were decoded and saved from memory, each took 76 µs of CPU so, and 42
+without.
 """
 
 from __future__ import annotations

@@ -57,6 +57,14 @@ async def until_idle() -> None:
         await asyncio.sleep(0)
 
 
+async def two_begun(pipeline: Pipeline) -> tuple[Numbered, Numbered]:
+    first, second = Numbered(1), Numbered(1)
+    pipeline.begin(first)
+    pipeline.begin(second)
+    await until_idle()
+    return first, second
+
+
 async def test_the_second_batch_is_begun_beside_the_first_and_the_third_has_to_wait(
     store: Store, pipeline: Pipeline
 ) -> None:
@@ -75,10 +83,7 @@ async def test_the_second_batch_is_begun_beside_the_first_and_the_third_has_to_w
 async def test_what_is_stored_first_is_seen_through_after_what_was_begun_first(
     store: Store, pipeline: Pipeline
 ) -> None:
-    first, second = Numbered(1), Numbered(1)
-    pipeline.begin(first)
-    pipeline.begin(second)
-    await until_idle()
+    first, second = await two_begun(pipeline)
     store.stored(second)
     await until_idle()
     assert store.seen_through == []
@@ -89,10 +94,7 @@ async def test_what_is_stored_first_is_seen_through_after_what_was_begun_first(
 
 
 async def test_behind_a_batch_that_failed_none_is_seen_through_or_begun(store: Store, pipeline: Pipeline) -> None:
-    first, second = Numbered(1), Numbered(1)
-    pipeline.begin(first)
-    pipeline.begin(second)
-    await until_idle()
+    first, second = await two_begun(pipeline)
     store.stored(second)
     store.fails(first)
     with pytest.raises(DatabaseError, match="full"):
@@ -106,10 +108,7 @@ async def test_behind_a_batch_that_failed_none_is_seen_through_or_begun(store: S
 async def test_what_is_given_up_is_not_seen_through_and_what_had_failed_can_still_be_asked_for(
     store: Store, pipeline: Pipeline
 ) -> None:
-    first, second = Numbered(1), Numbered(1)
-    pipeline.begin(first)
-    pipeline.begin(second)
-    await until_idle()
+    first, _ = await two_begun(pipeline)
     store.fails(first)
     await until_idle()
     await pipeline.cancel()

@@ -7,6 +7,7 @@ import sys
 
 _SCRIPT = """
 import gc
+import weakref
 from result_store.garbage import settle
 loaded = len(gc.get_objects())
 settle()
@@ -15,8 +16,6 @@ before = gc.get_stats()[0]["collections"]
 kept = [[] for _ in range(40_000)]
 assert gc.get_stats()[0]["collections"] == before, "a batch's objects are looked at while it is made"
 class Ring: pass
-rings = len(gc.garbage)
-import weakref
 ring = Ring(); ring.me = ring; seen = weakref.ref(ring); del ring
 kept += [[] for _ in range(40_000)]
 assert seen() is None, "what is in a ring is never found"
