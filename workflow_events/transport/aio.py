@@ -27,6 +27,7 @@ from aiokafka.errors import (
 from workflow_events.errors import BrokerUnavailableError, WorkflowEventsError
 from workflow_events.outgoing import Outgoing
 from workflow_events.retry import async_transport_retrying
+from workflow_events.transport.aio_closing import give_up_undelivered, stop, stopping
 from workflow_events.transport.aio_sending import FOREIGN, not_confirmed, post, prepared, send
 from workflow_events.transport.aio_topics import TopicLookUps, await_topic
 from workflow_events.transport.faults import translate
@@ -87,7 +88,10 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka ships no typ
     async def stop(self) -> None:
         """Deliver what is under way, for ``request_timeout`` at most, and close the connections."""
         await self.look_ups.cancel()
-        await super().stop()
+        try:
+            await stopping(self, super().stop())
+        finally:
+            give_up_undelivered(self)
 
 
 @contextmanager
@@ -197,7 +201,7 @@ async def start_consumer(
         if topics:
             consumer.subscribe(topics, listener=listener)
     except BaseException:
-        await consumer.stop()
+        await stop(consumer)
         raise
     return consumer
 
@@ -233,18 +237,6 @@ async def committed_with_metadata(
     return found
 
 
-async def stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
-    """Stop a client. A cancellation that comes meanwhile is raised once it has stopped.
-
-    aiokafka awaits its own cancelled tasks and takes every cancellation there for theirs, so that its caller's would be lost.
-    """
-    task = asyncio.current_task()
-    asked = task.cancelling() if task is not None else 0
-    await client.stop()
-    if task is not None and task.cancelling() > asked:
-        raise asyncio.CancelledError
-
-
 async def _connected(settings: KafkaSettings, start: Callable[[Stopwatch], Awaitable[_Client]]) -> _Client:
     """What ``start`` makes; it is tried again for ``connect_timeout`` while no broker answers."""
     watch = Stopwatch(settings.connect_timeout)
@@ -272,7 +264,7 @@ async def _started(client: _Client, settings: KafkaSettings, watch: Stopwatch) -
             raise (await _dial(settings, watch.remaining()) or error) from None
     except BaseException as error:
         _close_what_asked(error)
-        await client.stop()
+        await stop(client)
         raise
     return client
 
