@@ -36,12 +36,22 @@ if TYPE_CHECKING:
     from workflow_events import KafkaSettings
     from workflow_events.wire import OutgoingMessage
 
-__all__ = ["Job", "database", "in_new_process", "process_topics", "save_events", "write_rows"]
+__all__ = [
+    "BATCH",
+    "ENOUGH_SECONDS",
+    "Job",
+    "database",
+    "in_new_process",
+    "process_topics",
+    "save_events",
+    "write_rows",
+]
 
-_BATCH = 1000
+BATCH = 1000
 _INLINE = 262_144
 """Both are the settings' defaults."""
-_ENOUGH_SECONDS = 300
+ENOUGH_SECONDS = 300
+"""Seconds after which a job has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,7 @@ async def save_events(job: Job) -> float:
 async def process_topics(job: Job) -> float:
     """A processor, from when its group has given it the partitions until the last event is in the database."""
     settings = StoreSettings(
-        database_url=SecretStr(job.dsn), archive="none", group_id=f"measured-{uuid.uuid4().hex}", batch_size=_BATCH
+        database_url=SecretStr(job.dsn), archive="none", group_id=f"measured-{uuid.uuid4().hex}", batch_size=BATCH
     )
     async with database(job.dsn) as ours:
         metrics = _Counting(job.events)
@@ -144,7 +154,7 @@ class _Counting(StoreMetrics):
 
 def _batches(job: Job) -> list[list[Fact]]:
     facts = [_fact(role, message, offset) for offset, (role, message) in enumerate(audit(job.kafka, job.requests))]
-    return [facts[begin : begin + _BATCH] for begin in range(0, len(facts), _BATCH)]
+    return [facts[begin : begin + BATCH] for begin in range(0, len(facts), BATCH)]
 
 
 def _fact(role: TopicRole, message: OutgoingMessage, offset: int) -> Fact:
@@ -169,5 +179,5 @@ def _done(way: Way, job: Job) -> float:
 
 
 async def _run(way: Way, job: Job) -> float:
-    async with asyncio.timeout(_ENOUGH_SECONDS):
+    async with asyncio.timeout(ENOUGH_SECONDS):
         return await way(job)

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from benchmarks.ingesting import Job, Way, database, in_new_process, process_topics, save_events, write_rows
 from benchmarks.measuring import Figure, compare
+from benchmarks.side_by_side import rate_side_by_side
 from benchmarks.store_messages import audit, publish
 from workflow_events.testing.postgres import PostgresServer
 
@@ -59,6 +60,20 @@ async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float)
                 timed(here, process_topics, job),
                 note="a processor that finds them on its topics: read from Kafka, decoded and validated too; the baseline "
                 "does none of that",
+                **common,
+            )
+            assert await _sizes(here) == await _sizes(there)
+
+            async def two() -> float:
+                await _empty(here)
+                return await rate_side_by_side(job, 2)
+
+            yield await compare(
+                f"store: {job.events:,} events from the topics into PostgreSQL, two processors",
+                broker,
+                two,
+                note="as before, by two processors of one group, from when each has its half of the partitions; the baseline "
+                "is one process still",
                 **common,
             )
             assert await _sizes(here) == await _sizes(there)

@@ -14,6 +14,8 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+
 from result_store.assignment import Assignment, existing_topics
 from result_store.errors import ResultStoreError
 from result_store.in_hand import LET_GO_PATIENCE, InHand
@@ -176,6 +178,9 @@ class Processor:
             session_timeout_ms=_ms(self.settings.session_timeout),
             heartbeat_interval_ms=_ms(min(_HEARTBEAT_INTERVAL, self.settings.session_timeout / 3)),
             rebalance_timeout_ms=_ms(LET_GO_PATIENCE + _REJOIN_MARGIN),
+            # By range one processor has the same partition of every topic, so all that is told of a run. One strategy alone:
+            # aiokafka 0.14 joins once for each, which has two members interrupt each other's joining for ever.
+            partition_assignment_strategy=(RangePartitionAssignor,),
         )
         try:
             self._intake.attach(consumer)

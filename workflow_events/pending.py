@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from workflow_events.errors import InvalidEventError
 from workflow_events.validation import explain
 
-__all__ = ["PendingRequest", "clock_fields"]
+__all__ = ["PendingRequest", "clock_fields", "ends_at"]
 
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -116,7 +116,7 @@ class PendingRequest(BaseModel):
             now: the clock, for tests.
 
         Raises:
-            InvalidEventError: a time-out is not above 0.
+            InvalidEventError: a time-out is not above 0, or too long.
         """
         if accepted_timeout is None and heartbeat_timeout is None:
             return self
@@ -132,15 +132,30 @@ def clock_fields(begun: datetime, *, accepted_timeout: float | None, heartbeat_t
     """The fields of a pending request that hold its clocks; only those that are asked for.
 
     Raises:
-        InvalidEventError: a time-out is not above 0.
+        InvalidEventError: a time-out is not above 0, or too long.
     """
     fields: dict[str, Any] = {}
-    for name, seconds in (("accepted_timeout", accepted_timeout), ("heartbeat_timeout", heartbeat_timeout)):
-        if seconds is None:
-            continue
-        if not 0 < seconds < math.inf:
-            raise InvalidEventError(f"{name} is a number of seconds above 0, not {seconds!r}.")
-        fields[name] = float(seconds)
     if accepted_timeout is not None:
-        fields["accepted_by"] = begun + timedelta(seconds=accepted_timeout)
+        fields["accepted_timeout"] = _seconds("accepted_timeout", accepted_timeout)
+        fields["accepted_by"] = ends_at(begun, accepted_timeout, "accepted_timeout")
+    if heartbeat_timeout is not None:
+        fields["heartbeat_timeout"] = _seconds("heartbeat_timeout", heartbeat_timeout)
     return fields
+
+
+def ends_at(begun: datetime, seconds: float, name: str) -> datetime:
+    """When a time-out of so many seconds ends.
+
+    Raises:
+        InvalidEventError: it is not above 0, or ends when no date can say it; the message has ``name`` for it.
+    """
+    try:
+        return begun + timedelta(seconds=_seconds(name, seconds))
+    except OverflowError:
+        raise InvalidEventError(f"{name} would end after the year 9999: {seconds:g} s is too long.") from None
+
+
+def _seconds(name: str, seconds: float) -> float:
+    if not 0 < seconds < math.inf:
+        raise InvalidEventError(f"{name} is a number of seconds above 0, not {seconds!r}.")
+    return float(seconds)

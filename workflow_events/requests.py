@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, Unpack
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from workflow_events.errors import InvalidEventError
 from workflow_events.events import (
@@ -16,7 +17,7 @@ from workflow_events.events import (
     WorkflowEventPayload,
 )
 from workflow_events.identifiers import new_event_id_and_text
-from workflow_events.pending import PendingRequest, clock_fields
+from workflow_events.pending import PendingRequest, clock_fields, ends_at
 from workflow_events.request_forms import request_form
 from workflow_events.validation import explain
 from workflow_events.wire import OutgoingMessage, about_message, plain_request_message, time_texts
@@ -102,13 +103,11 @@ def prepare_request(
     Raises:
         InvalidEventError: an argument does not fit the event; the message names it.
     """
-    if timeout <= 0:
-        raise InvalidEventError(f"A request needs a time-out above 0 s, not {timeout:g} s.")
     reply_topic = settings.workflow_results_topic
     given_id = options.get("correlation_id")
     thread_id = options.get("thread_id")
     begun = now or datetime.now(tz=UTC)
-    deadline = begun + timedelta(seconds=timeout)
+    deadline = ends_at(begun, timeout, "The time-out of a request")
     timestamp, deadline_text = time_texts(begun, deadline)
     try:
         event_id, id_text = _as_id(given_id) if given_id else new_event_id_and_text()
@@ -131,7 +130,7 @@ def prepare_request(
             metadata=options.get("metadata"),
             thread_id=thread_id,
         )
-    except (ValidationError, TypeError) as error:
+    except (ValidationError, PydanticSerializationError, TypeError) as error:
         raise InvalidEventError(
             f"The request cannot be made: {_explain(error, workflow_id, data, source, options)}."
         ) from error
@@ -194,7 +193,7 @@ def _as_id(given: object) -> tuple[UUID, str]:
 
 
 def _explain(
-    error: ValidationError | TypeError,
+    error: Exception,
     workflow_id: str,
     data: Mapping[str, Any],
     source: EventSource | str,
@@ -215,4 +214,9 @@ def _explain(
         )
     except ValidationError as whole:
         return explain(whole)
-    return explain(error) if isinstance(error, ValidationError) else str(error)
+    for name, value in (("payload.data", data), ("metadata", options.get("metadata"))):
+        try:
+            to_json(value)
+        except PydanticSerializationError as unwritable:
+            return f"{name} has no JSON: {unwritable}"
+    return str(error)

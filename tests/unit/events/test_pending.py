@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -166,7 +168,14 @@ def test_an_answer_by_partition_is_asked_for_and_awaited_in_one_alone(
 @pytest.mark.parametrize(
     "arguments,said",
     [
-        ({"timeout": 0}, "time-out"),
+        ({"timeout": 0}, "time-out of a request is a number of seconds above 0, not 0"),
+        ({"timeout": -1}, "time-out of a request is a number of seconds above 0, not -1"),
+        ({"timeout": math.nan}, "time-out of a request .* not nan"),
+        ({"timeout": math.inf}, "time-out of a request .* not inf"),
+        ({"timeout": 1e12}, "time-out of a request would end after the year 9999: 1e\\+12 s"),
+        ({"accepted_timeout": 0}, "accepted_timeout is a number of seconds above 0, not 0"),
+        ({"accepted_timeout": 1e12}, "accepted_timeout would end"),
+        ({"heartbeat_timeout": math.inf}, "heartbeat_timeout is a number of seconds above 0, not inf"),
         ({"data": {"at": NOW}}, "data"),
         ({"workflow_id": ""}, "workflow_id"),
         ({"attempt": 0}, "attempt"),
@@ -176,6 +185,51 @@ def test_a_request_that_does_not_fit_the_event_is_refused(arguments: dict[str, o
     given = {"workflow_id": "w", "data": {}, "timeout": 1, **arguments}
     with pytest.raises(InvalidEventError, match=said):
         prepare_request(KafkaSettings(_env_file=None), cursor={}, source="airflow", **given)  # type: ignore[arg-type]
+
+
+CLOCKS = [
+    pytest.param({}, (None, None, None), id="none"),
+    pytest.param({"accepted_timeout": 2}, (2.0, NOW + timedelta(seconds=2), None), id="accepted"),
+    pytest.param({"heartbeat_timeout": 3}, (None, None, 3.0), id="heartbeat"),
+    pytest.param(
+        {"accepted_timeout": 2, "heartbeat_timeout": 3}, (2.0, NOW + timedelta(seconds=2), 3.0), id="both of them"
+    ),
+]
+
+
+@pytest.mark.parametrize("asked,clocks", CLOCKS)
+def test_a_wait_has_the_clocks_that_were_asked_for_when_it_was_sent_or_later(
+    asked: dict[str, Any], clocks: tuple[object, ...]
+) -> None:
+    sent = prepare_request(
+        KafkaSettings(_env_file=None), "w", {}, cursor={}, timeout=60, source="airflow", now=NOW, **asked
+    )
+    for pending in (sent.pending, PENDING.with_clocks(now=NOW, **asked)):
+        assert (pending.accepted_timeout, pending.accepted_by, pending.heartbeat_timeout) == clocks
+        assert pending.clocked is any(clocks)
+
+
+def test_a_clock_that_is_not_asked_for_anew_stays_and_begins_now_where_it_is() -> None:
+    clocked = PENDING.with_clocks(accepted_timeout=2, heartbeat_timeout=3, now=NOW)
+    later = clocked.with_clocks(heartbeat_timeout=4, now=NOW + timedelta(seconds=1))
+    assert (later.accepted_by, later.heartbeat_timeout) == (NOW + timedelta(seconds=2), 4.0)
+    assert clocked.with_clocks() is clocked
+    before = datetime.now(tz=UTC)
+    begun = PENDING.with_clocks(accepted_timeout=2).accepted_by
+    assert begun is not None
+    assert before <= begun - timedelta(seconds=2) <= datetime.now(tz=UTC)
+
+
+def test_until_accepted_by_counts_down_as_remaining_does() -> None:
+    clocked = PENDING.with_clocks(accepted_timeout=2, now=NOW)
+    assert PENDING.until_accepted_by(NOW) is None
+    assert clocked.until_accepted_by(NOW) == 2
+    assert clocked.until_accepted_by(NOW + timedelta(minutes=1)) == -58
+    begun = datetime.now(tz=UTC)
+    left, since = clocked.until_accepted_by(begun), clocked.until_accepted_by()
+    assert left is not None
+    assert since is not None
+    assert 0 <= left - since <= (datetime.now(tz=UTC) - begun).total_seconds()
 
 
 def test_a_cancel_names_the_request_on_the_control_topic() -> None:

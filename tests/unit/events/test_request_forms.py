@@ -60,6 +60,13 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
+class Unhashable(str):
+    """What fits the event, and no table."""
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
+
+
 def prepare(workflow_id: str = "w", data: Any = None, **options: Any) -> PreparedRequest:
     arguments: dict[str, Any] = {"cursor": {0: 5, 1: 7}, "timeout": 60, "source": "airflow", "now": NOW, **options}
     return prepare_request(SETTINGS, workflow_id, {} if data is None else data, **arguments)
@@ -113,6 +120,11 @@ def test_a_request_is_to_the_byte_what_the_model_writes(
         ({"metadata": {"environment": "moon"}}, "metadata.environment"),
         ({"source": ""}, "source"),
         ({"attempt": "x"}, "attempt"),
+        ({"event_type": ["workflow.resume"]}, "event_type"),
+        ({"data": {"a": "half \ud83d"}}, "payload.data has no JSON: .*surrogates"),
+        ({"metadata": {"a": "half \ud83d"}}, "metadata has no JSON: .*surrogates"),
+        ({"metadata": {"a": object()}}, "metadata has no JSON: .*object"),
+        ({"source": Unhashable("airflow")}, "unhashable"),
     ],
 )
 def test_what_does_not_fit_is_told_by_the_events_own_name_for_it(arguments: dict[str, Any], said: str) -> None:

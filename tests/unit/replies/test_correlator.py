@@ -9,9 +9,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from workflow_events import PendingRequest, ResultStatus, WorkflowResultEvent, wire
+from workflow_events import EventType, PendingRequest, ResultStatus, WorkflowEvent, WorkflowResultEvent, wire
 from workflow_events.replies.correlator import Correlator, Verdict, judge
 from workflow_events.replies.records import RecordPosition, Reply
+from workflow_events.signing import Signatures
 
 
 @dataclass
@@ -184,3 +185,42 @@ def test_keys_that_were_found_already_must_be_those_of_the_records() -> None:
         correlator.feed([own], [])
     correlator.feed([own, own], [None, str(mine.correlation_id).encode()])
     assert len(got) == 1
+
+
+def test_a_body_above_the_limit_is_counted_and_not_read_and_one_at_the_limit_is() -> None:
+    mine = pending()
+    own = record(result(mine.correlation_id))
+    size = len(own.value or b"")
+    for limit, found in ((size - 1, 0), (size, 1)):
+        correlator, got = Correlator("t", max_bytes=limit), list[Reply]()
+        correlator.register(mine, got.append)
+        correlator.feed([own, own])
+        assert (len(got), correlator.counts.oversize) == (found, 2 * (1 - found))
+
+
+def test_only_a_result_that_is_signed_with_our_key_reaches_a_waiter(caplog: pytest.LogCaptureFixture) -> None:
+    ours, theirs = Signatures({"k": b"o" * 32}), Signatures({"k": b"s" * 32})
+    correlator, got, mine = Correlator("replies", ours), list[Reply](), pending()
+    correlator.register(mine, got.append)
+    answer = wire.result_message(result(mine.correlation_id), topic="t")
+    request = wire.request_message(
+        WorkflowEvent(
+            event_id=mine.correlation_id,
+            event_type=EventType.WORKFLOW_TRIGGERED,
+            source="x",
+            workflow_id="w",
+            workflow_run_id="r",
+        ),
+        topic="t",
+        reply_to=wire.ReturnAddress("t"),
+    )
+
+    # When there come one without a signature, a stranger's, our own of another type, and the answer
+    messages = [answer, theirs.sign(answer), ours.sign(request), ours.sign(answer)]
+    correlator.feed([Record(message.value, list(message.headers)) for message in messages])
+
+    # Then it has the answer, and the others are counted, by what they are, and told of with the topic
+    assert [reply.event.correlation_id for reply in got] == [mine.correlation_id]
+    assert (correlator.counts.untrusted, correlator.counts.malformed) == (3, 0)
+    assert ours.refused == {"unsigned": 1, "wrong": 1, "misplaced": 1}
+    assert "'replies'" in caplog.text
