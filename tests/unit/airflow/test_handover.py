@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_integration.handover import hand_over_error, hand_over_reply, pending_of, take_over
+from airflow_integration.handover import hand_over_error, hand_over_reply, pending_of, take_over, told_unheard
 from workflow_events import errors
 from workflow_events.events import WorkflowResultEvent
 from workflow_events.identifiers import new_event_id
@@ -81,14 +81,35 @@ def test_a_result_above_the_limit_goes_as_its_place_in_the_log_and_is_read_from_
     assert asked == [(POSITION, PENDING)]
 
 
-def test_a_timeout_is_the_same_error_on_the_other_side() -> None:
-    error = errors.ResultTimeoutError(PENDING, read_to={0: 5, 2: 11}, cause="the broker is away")
+@pytest.mark.parametrize("store", [None, "the database is away"])
+def test_a_timeout_is_the_same_error_on_the_other_side(store: str | None) -> None:
+    error = errors.ResultTimeoutError(PENDING, read_to={0: 5, 2: 11}, cause="the broker is away", store=store)
+    handover = through_airflow(hand_over_error(PENDING, error))
 
     with pytest.raises(errors.ResultTimeoutError) as caught:
-        take_over(through_airflow(hand_over_error(PENDING, error)), never)
+        take_over(handover, never)
 
     assert str(caught.value) == str(error)
     assert (caught.value.pending, caught.value.read_to) == (PENDING, {0: 5, 2: 11})
+    assert (caught.value.cause, caught.value.store) == ("the broker is away", store)
+    # And nothing is said of a store where there was none to be asked
+    assert ("store" in handover["timed_out"]) is (store is not None)
+
+
+def test_a_result_in_the_store_needs_somebody_to_read_it_there() -> None:
+    stored = reply({"text": "long"}, size=50_100)
+    handover = through_airflow(hand_over_reply(PENDING, Reply(stored.event, None, stored.size), 100))
+
+    assert take_over(handover, never, lambda pending: stored.event) == stored.event
+    with pytest.raises(errors.ResultUnavailableError, match=f"{PENDING.correlation_id} is in the result store"):
+        take_over(handover, never)
+
+
+def test_a_worker_of_which_nothing_else_is_told_was_silent_for_no_time() -> None:
+    error = told_unheard(PENDING, {"type": "WorkerSilentError"})
+
+    assert isinstance(error, errors.WorkerSilentError)
+    assert (error.worker, error.last_event, error.silent_for, error.unheard) == (None, None, 0.0, None)
 
 
 @pytest.mark.parametrize(

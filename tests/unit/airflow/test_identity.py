@@ -48,6 +48,22 @@ def test_each_of_many_requests_has_an_id_of_its_own_that_a_retry_finds_again_and
     assert {timestamp_of(one) for one in first} == {STARTED}
 
 
+def test_what_else_a_task_asks_for_has_an_id_by_what_it_is_about() -> None:
+    mine, retried, cleared = (identity_of(context(**change)) for change in ({}, {"try_number": 2}, {"max_tries": 3}))
+    about = [("question-1",), ("question-2",), ("question-1", "again")]
+
+    ids = [mine.correlation_id_about(*one) for one in about]
+
+    assert ids == [retried.correlation_id_about(*one) for one in about]
+    assert {timestamp_of(one) for one in ids} == {STARTED}
+    others = [cleared.correlation_id_about(*one) for one in about]
+    assert len({*ids, *others, mine.correlation_id, *map(mine.correlation_id_of, range(10))}) == 17
+    # The name of the kind is part of it: a question may have a number for its id
+    assert mine.correlation_id_about("1") not in {mine.correlation_id_of(1), mine.correlation_id}
+    # And it stays as it is, for a retry may be made by a newer version
+    assert str(mine.correlation_id_about("question-1")) == "019ca945-0a00-7535-8fca-f1d6b079e6dd"
+
+
 def test_one_of_many_is_not_mistaken_for_one_of_another_mapped_instance() -> None:
     ids = {
         identity_of(context(map_index=map_index)).correlation_id_of(index)

@@ -93,6 +93,21 @@ class TestCrowding:
 
         assert crowding() == pytest.approx(slower)
 
+    @pytest.mark.parametrize(
+        "may_use, there_are, processors", [(3, 64, 3), (None, 5, 5), (None, None, 1)], ids=["some", "all", "unknown"]
+    )
+    def test_it_counts_the_processors_that_it_may_use_as_far_as_the_platform_tells(
+        self, may_use: int | None, there_are: int | None, processors: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "getloadavg", lambda: (6.0 * processors, 0.0, 0.0))
+        monkeypatch.setattr(os, "cpu_count", lambda: there_are)
+        if may_use is None:
+            monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+        else:
+            monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(may_use)), raising=False)
+
+        assert crowding() == pytest.approx(3.0)
+
     def test_a_platform_that_does_not_tell_is_taken_for_a_quiet_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delattr(os, "getloadavg")
 
@@ -128,6 +143,14 @@ class TestTaskProcess:
 
         assert present_before
         wait_until(lambda: not process.is_present(), 5)
+
+    def test_to_look_for_a_process_does_nothing_to_it(self) -> None:
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+
+        assert TaskProcess(child.pid, None).is_present()
+
+        child.communicate(b"end\n", timeout=20)
+        assert child.returncode == 0
 
     def test_another_users_process_is_present(self) -> None:
         if os.geteuid() == 0:

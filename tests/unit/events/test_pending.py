@@ -245,4 +245,7 @@ def test_a_cancel_names_the_request_on_the_control_topic() -> None:
     # And it is found by the request's id, while its own id is another
     named = str(PENDING.correlation_id).encode()
     assert message.key == dict(message.headers)["correlation-id"] == named
-    assert dict(message.headers)["ce_id"] == str(event.event_id).encode() != named
+    headers = dict(message.headers)
+    assert headers["ce_id"] == str(event.event_id).encode() != named
+    assert (headers["ce_type"], headers["ce_source"]) == (b"workflow.cancel", b"/airflow")
+    assert datetime.fromisoformat(headers["ce_time"].decode()) == event.timestamp

@@ -247,3 +247,25 @@ def test_trace_context_travels_when_a_span_is_current() -> None:
     assert "traceparent" not in dict(
         wire.request_message(EVENT.model_copy(update={"event_id": uuid4()}), topic="t").headers
     )
+
+
+@given(
+    st.sampled_from([EventType.WORKFLOW_PROGRESS, EventType.WORKFLOW_HEARTBEAT]),
+    st.datetimes(timezones=st.just(UTC)),
+    st.dictionaries(st.text(), st.none() | st.integers() | st.text(), max_size=3),
+)
+def test_a_message_about_a_request_that_is_not_validated_is_the_same_to_the_byte(
+    event_type: EventType, timestamp: datetime, data: dict[str, Any]
+) -> None:
+    event = EVENT.model_copy(
+        update={"event_type": event_type, "timestamp": timestamp, "payload": WorkflowEventPayload(data=data)}
+    )
+    fields = {
+        **event.model_dump(mode="json", exclude={"deadline", "thread_id", "claim_check"}),
+        "timestamp": timestamp,
+    }
+    about = uuid4()
+
+    plain = wire.plain_about_message(fields, topic="p", key=wire.correlation_key(about))
+
+    assert plain == wire.about_message(event, topic="p", correlation_id=about)

@@ -84,10 +84,10 @@ def test_a_timeout_tells_which_are_missing_what_came_and_how_far_was_read() -> N
     gathering, came = Gathering(3), reply()
     gathering.add(1, came)
     asked = [pending(), pending(), pending()]
-    error = gathering.timed_out(asked, read_to={0: 4}, cause="the broker is away")
+    error = gathering.timed_out(asked, read_to={0: 4}, cause="the broker is away", store="so is the database")
     assert error.missing == [asked[0], asked[2]]
     assert error.results == [None, came.event, None]
-    assert (error.read_to, error.cause) == ({0: 4}, "the broker is away")
+    assert (error.read_to, error.cause, error.store) == ({0: 4}, "the broker is away", "so is the database")
 
 
 @given(st.data(), st.integers(1, 8))

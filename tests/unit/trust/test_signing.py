@@ -175,14 +175,32 @@ def test_a_genuine_message_does_not_belong_on_every_topic() -> None:
     assert signatures.refused == {"misplaced": 1}
 
 
+def test_a_genuine_message_without_a_type_belongs_on_no_topic_of_events() -> None:
+    made = with_header(with_header(result(), "ce_type", None), "signature-key-id", b"new")
+    headers = {**dict(made.headers), "attempt": b"1"}
+    message = replace(made, headers=[*headers.items(), ("signature", signature(NEW, headers, made.value))])
+    signatures = Signatures({"new": NEW})
+
+    assert not signatures.admits(message, RESULT_TYPES)
+    assert signatures.refused == {"misplaced": 1}
+    assert signatures.admits(message)
+
+
 def test_what_is_refused_is_counted_and_logged_seldom_and_without_its_content(caplog: pytest.LogCaptureFixture) -> None:
     signatures = Signatures({"new": NEW})
     forged = with_header(result(), "signature", b"secret-in-a-header")
 
-    for _ in range(100):
+    assert not signatures.admits(result())
+    assert caplog.messages == [
+        (
+            "Ignored a message on topic '': unsigned (1 ignored so far). If it was one of ours, give its sender a key of "
+            "KAFKA_SIGNING_KEYS."
+        )
+    ]
+    for _ in range(99):
         signatures.admits(forged, topic="results")
 
-    assert signatures.refused == {"unknown_key": 100}
+    assert signatures.refused == {"unsigned": 1, "unknown_key": 99}
     assert [record.levelno for record in caplog.records].count(logging.WARNING) == 7  # 1, 2, 4, ... 64
     assert "'results'" in caplog.text
     assert "secret-in-a-header" not in caplog.text
@@ -195,6 +213,6 @@ def test_no_keys_no_signatures_and_no_key_in_sight() -> None:
     signatures = Signatures.of(settings)
 
     assert Signatures.of(KafkaSettings(_env_file=None)) is None
-    assert "new" in repr(signatures)
+    assert repr(signatures) == "Signatures(signing with 'new', verifying ['new', 'old'])"
     assert key not in f"{signatures!r}{signatures.__dict__ and ''}{settings!r}{settings.model_dump_json()}"
     assert judged(signatures.sign(result()) if signatures else result()) is Authenticity.GENUINE

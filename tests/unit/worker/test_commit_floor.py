@@ -106,7 +106,7 @@ def test_only_what_is_open_can_be_handed_back() -> None:
     floor.take(1)
     floor.end(1)
     for offset in (1, 2):
-        with pytest.raises(KeyError):
+        with pytest.raises(KeyError, match=str(offset)):
             floor.hand_back(offset)
 
 
