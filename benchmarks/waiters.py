@@ -11,16 +11,17 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from benchmarks.measuring import Figure, compare
 from benchmarks.publishing import publishing
 from benchmarks.waiting import pending_request
 from workflow_events.replies import topic_log
 from workflow_events.replies.async_reader import ReplyReader
+from workflow_events.wire import correlation_key, decode_result
 
 if TYPE_CHECKING:
-    from workflow_events import KafkaSettings
+    from workflow_events import KafkaSettings, WorkflowResultEvent
 
 __all__ = ["measure"]
 
@@ -61,6 +62,21 @@ async def measure(settings: KafkaSettings, broker: str, runs: int, scale: float)
         )
         if among:
             continue
+
+        async def by_hand(waiters: int = waiters) -> float:
+            return await _decode_and_wake(settings, waiters)
+
+        yield await compare(
+            f"the same {waiters:,} answers, against decoding them and waking a task each",
+            broker,
+            ours,
+            by_hand,
+            runs=runs,
+            baseline_name="aiokafka getmany, decode_result and a future for each message",
+            unit="s",
+            note="the least that an answer costs whoever gets it as an event: nothing is judged, counted or verified, and no "
+            "waiter may come or go",
+        )
         yield Figure(
             f"memory of one of {waiters:,} waiters, its future included",
             broker,
@@ -118,6 +134,32 @@ async def _read_as_they_come(settings: KafkaSettings, count: int) -> float:
             publish()
             while seen < count:
                 seen += sum(map(len, (await consumer.getmany(timeout_ms=250)).values()))
+            return time.perf_counter() - began
+
+
+async def _decode_and_wake(settings: KafkaSettings, count: int) -> float:
+    topic = settings.workflow_results_topic
+    loop = asyncio.get_running_loop()
+    waiting = {correlation_key(uuid4()): loop.create_future() for _ in range(count)}
+
+    async def reply(future: asyncio.Future[WorkflowResultEvent]) -> WorkflowResultEvent:
+        return await future
+
+    async with topic_log.open_log(settings, topic) as consumer:
+        partitions = topic_log.partitions(consumer, topic)
+        topic_log.assign_at(consumer, topic, await topic_log.end(consumer, topic, partitions))
+        tasks = [asyncio.create_task(reply(future)) for future in waiting.values()]
+        await asyncio.sleep(0)
+        with ExitStack() as stack:
+            ids = [UUID(key.decode()) for key in waiting]
+            publish = await asyncio.to_thread(stack.enter_context, publishing(settings, ids, count))
+            began = time.perf_counter()
+            publish()
+            while waiting:
+                for records in (await consumer.getmany(timeout_ms=250)).values():
+                    for record in records:
+                        waiting.pop(record.headers[0][1]).set_result(decode_result(record.value))
+            await asyncio.gather(*tasks)
             return time.perf_counter() - began
 
 

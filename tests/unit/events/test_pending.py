@@ -168,11 +168,11 @@ def test_an_answer_by_partition_is_asked_for_and_awaited_in_one_alone(
 @pytest.mark.parametrize(
     "arguments,said",
     [
-        ({"timeout": 0}, "time-out of a request is a number of seconds above 0, not 0"),
-        ({"timeout": -1}, "time-out of a request is a number of seconds above 0, not -1"),
-        ({"timeout": math.nan}, "time-out of a request .* not nan"),
-        ({"timeout": math.inf}, "time-out of a request .* not inf"),
-        ({"timeout": 1e12}, "time-out of a request would end after the year 9999: 1e\\+12 s"),
+        ({"timeout": 0}, "^The time-out of a request is a number of seconds above 0, not 0"),
+        ({"timeout": -1}, "^The time-out of a request is a number of seconds above 0, not -1"),
+        ({"timeout": math.nan}, "^The time-out of a request .* not nan"),
+        ({"timeout": math.inf}, "^The time-out of a request .* not inf"),
+        ({"timeout": 1e12}, "^The time-out of a request would end after the year 9999: 1e\\+12 s"),
         ({"accepted_timeout": 0}, "accepted_timeout is a number of seconds above 0, not 0"),
         ({"accepted_timeout": 1e12}, "accepted_timeout would end"),
         ({"heartbeat_timeout": math.inf}, "heartbeat_timeout is a number of seconds above 0, not inf"),

@@ -224,3 +224,15 @@ def test_only_a_result_that_is_signed_with_our_key_reaches_a_waiter(caplog: pyte
     assert (correlator.counts.untrusted, correlator.counts.malformed) == (3, 0)
     assert ours.refused == {"unsigned": 1, "wrong": 1, "misplaced": 1}
     assert "'replies'" in caplog.text
+
+
+def test_a_result_that_was_found_elsewhere_is_nobodys_once_its_waiter_has_gone() -> None:
+    correlator, got, mine = Correlator("t"), list[Reply](), pending()
+    waiter = correlator.register(mine, got.append)
+    found = Reply(result(mine.correlation_id), None, 100)
+    correlator.forget(waiter)
+    correlator.hand_over(found, waiter.key)
+    assert got == []
+    correlator.add(waiter)
+    correlator.hand_over(found, waiter.key)
+    assert got == [found]
