@@ -67,6 +67,7 @@ def test_a_message_goes_to_the_topic_and_partition_it_was_made_for() -> None:
     assert (message.topic, message.partition, message.key) == ("replies", 3, str(ID).encode())
     assert dict(message.headers)["ce_source"] == b"/node"
     assert dict(message.headers)["ce_type"] == b"workflow.result"
+    assert datetime.fromisoformat(dict(message.headers)["ce_time"].decode()) == RESULT.timestamp
     assert dict(wire.result_message(RESULT, topic="replies").headers)["ce_source"] == b"/langgraph"
 
 

@@ -106,6 +106,18 @@ def test_what_fits_exactly_is_kept() -> None:
     assert len(exact.find(name(1))) == 2
 
 
+def test_headers_are_kept_and_counted_where_signatures_will_be_asked_for_and_nowhere_else() -> None:
+    records = [Record(0, 0, 1), Record(0, 1, 1)]
+    records[1].headers.append(("signature", None))
+    bare, whole = RecentRecords(100 * PER_RECORD), RecentRecords(100 * PER_RECORD, keep_headers=True)
+    for window in (bare, whole):
+        window.append(0, records)
+    assert [record.headers for record in bare.find(name(1))] == [(), ()]
+    assert [record.headers for record in whole.find(name(1))] == [record.headers for record in records]
+    assert (bare.size, whole.size) == (2 * PER_RECORD, 2 * (PER_RECORD + len(name(1))))
+    assert (bare.keep_headers, whole.keep_headers) == (False, True)
+
+
 def test_a_new_start_forgets_everything() -> None:
     window = RecentRecords(100 * PER_RECORD)
     window.append(0, [Record(0, 0, 1)])
