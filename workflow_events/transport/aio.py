@@ -87,11 +87,14 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka ships no typ
 
     async def stop(self) -> None:
         """Deliver what is under way, for ``request_timeout`` at most, and close the connections."""
-        await self.look_ups.cancel()
         try:
-            await stopping(self, super().stop())
+            await stopping(self, self._stop())
         finally:
             give_up_undelivered(self)
+
+    async def _stop(self) -> None:
+        await self.look_ups.cancel()
+        await super().stop()
 
 
 @contextmanager
