@@ -145,7 +145,16 @@ class TestTaskProcess:
         wait_until(lambda: not process.is_present(), 5)
 
     def test_to_look_for_a_process_does_nothing_to_it(self) -> None:
-        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        # Given a process that ignores no signal, whatever those who started it do
+        heed = "import signal; [signal.signal(one, signal.SIG_DFL) for one in range(1, 16) if one not in (9, 2)]"
+        child = subprocess.Popen(
+            [sys.executable, "-c", f"{heed}; print(); input()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+        )
+        assert child.stdout is not None
+        assert child.stdout.read(1)
 
         assert TaskProcess(child.pid, None).is_present()
 
