@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from workflow_events import KafkaSettings
 from workflow_events.replies import topic_log
@@ -23,19 +25,23 @@ TURNS = 60
 Use = Callable[[KafkaSettings, asyncio.Event], Awaitable[None]]
 
 
+@asynccontextmanager
+async def reading(settings: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
+    topic = settings.workflow_results_topic
+    async with topic_log.open_log(settings, topic) as consumer:
+        topic_log.assign_at(consumer, topic, dict.fromkeys(topic_log.partitions(consumer, topic), 0))
+        yield consumer
+
+
 async def read_and_wait(settings: KafkaSettings, at_it: asyncio.Event) -> None:
-    async with topic_log.open_log(settings, settings.workflow_results_topic) as consumer:
-        assigned = dict.fromkeys(topic_log.partitions(consumer, settings.workflow_results_topic), 0)
-        topic_log.assign_at(consumer, settings.workflow_results_topic, assigned)
+    async with reading(settings) as consumer:
         at_it.set()
         while True:
             await consumer.getmany(timeout_ms=50)
 
 
 async def read_and_close(settings: KafkaSettings, at_it: asyncio.Event) -> None:
-    async with topic_log.open_log(settings, settings.workflow_results_topic) as consumer:
-        assigned = dict.fromkeys(topic_log.partitions(consumer, settings.workflow_results_topic), 0)
-        topic_log.assign_at(consumer, settings.workflow_results_topic, assigned)
+    async with reading(settings) as consumer:
         await consumer.getmany(timeout_ms=1)
         at_it.set()
     await asyncio.Event().wait()
