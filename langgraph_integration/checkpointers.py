@@ -71,9 +71,12 @@ async def _sqlite(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
     except ImportError as error:  # pragma: no cover - the extra holds it
         raise _not_installed("langgraph-checkpoint-sqlite") from error
     path = unquote(url.removeprefix("sqlite:///").partition("?")[0])
+    opening = aiosqlite.connect(path)
     try:
-        connection = await aiosqlite.connect(path)
+        connection = await opening
     except (OSError, aiosqlite.Error) as error:
+        # aiosqlite ends its thread without waiting for it, and the thread would speak to an event loop that may have ended.
+        await asyncio.to_thread(opening._thread.join)  # noqa: SLF001
         raise ConfigurationError(
             f"The checkpoint database {path!r} cannot be opened ({error}): check that its folder exists and is writable"
         ) from error
