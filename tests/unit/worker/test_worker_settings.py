@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,13 @@ async def test_sqlite_keeps_checkpoints_in_its_file(tmp_path: Path) -> None:
     assert path.stat().st_size > 0
 
 
-async def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"no/folder\.db.* cannot be opened"):
-        async with open_checkpointer(f"sqlite:///{tmp_path}/no/folder.db"):
-            pass
+async def test_a_database_that_cannot_be_opened_is_named_and_nothing_goes_on_with_it(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    for _ in range(20):
+        with pytest.raises(ConfigurationError, match=r"no/folder\.db.* cannot be opened"):
+            async with open_checkpointer(f"sqlite:///{tmp_path}/no/folder.db"):
+                pass
+        assert not [one for one in set(threading.enumerate()) - before if "connection_worker" in one.name]
 
 
 async def test_a_server_that_cannot_be_reached_is_named_without_the_password() -> None:
