@@ -22,6 +22,7 @@ __all__ = ["Json", "to_plain_json", "to_plain_object"]
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
 _MAX_DEPTH = 200  # pydantic-core itself stops at 255; what it nests more deeply cannot be read back elsewhere either
+_HALF = "a text with half of a surrogate pair"
 _UNREADABLE = (PydanticSerializationError, ValueError, TypeError, RecursionError)
 
 
@@ -92,13 +93,14 @@ def _key(key: object, path: str) -> str:
     try:
         plain = _quick({key: None})
     except _UNREADABLE as error:
-        raise UnserializableError(f"{path}[{_shown(key)}]", f"its key is a {_kind(key)}") from error
+        kind = _HALF if isinstance(key, str) else f"a {_kind(key)}"
+        raise UnserializableError(f"{path}[{_shown(key)}]", f"its key is {kind}") from error
     return next(iter(cast("dict[str, Json]", plain)))
 
 
 def _reason(value: object, error: BaseException) -> str:
     if isinstance(value, str):
-        return "it is a text with half of a surrogate pair"
+        return f"it is {_HALF}"
     if isinstance(error, PydanticSerializationError) and "unknown type" in str(error):
         return f"it is a {_kind(value)}"
     return f"it is a {_kind(value)} ({error})"

@@ -36,7 +36,6 @@ _METADATA = TypeAdapter(WorkflowEventMetadata)
 
 _name = TypeAdapter(Name).validator.validate_python
 _data = _DATA.validator.validate_python
-_data_text = _DATA.serializer.to_json
 _metadata = _METADATA.validator.validate_python
 _metadata_text = _METADATA.serializer.to_json
 
@@ -75,6 +74,7 @@ class RequestForm(NamedTuple):
 
         Raises:
             ValidationError: one of the others does not fit the event.
+            PydanticSerializationError: a text has no UTF-8 form.
         """
         to_id, to_timestamp, to_run, to_data, to_metadata, to_deadline, rest = self.pieces
         if thread_id is not None:
@@ -88,7 +88,8 @@ class RequestForm(NamedTuple):
                 to_run,
                 to_json(_name(workflow_run_id)),
                 to_data,
-                _data_text(_data(data)),
+                # Not by the adapter: it would write a key with half of a surrogate pair as something else.
+                to_json(_data(data)),
                 to_metadata,
                 _metadata_text(_metadata(metadata)) if metadata else _DEFAULT_METADATA,
                 to_deadline,

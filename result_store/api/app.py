@@ -45,10 +45,12 @@ def create_app(parts: ApiParts) -> FastAPI:
     settings = parts.settings
     engine = parts.database.engine
     rate = RateLimit(settings)
+    keys = ApiKeys(engine)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        await keys.close()
         await rate.close()
 
     app = FastAPI(
@@ -60,7 +62,6 @@ def create_app(parts: ApiParts) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # it would send callers to whatever host they have named
     )
-    keys = ApiKeys(engine)
     app.state.parts = parts
     app.state.gate = Gate(settings, keys, Sessions(engine, keys, settings.session_lifetime), rate)
     app.state.readiness = health.ReadinessCheck(parts.probes, optional=parts.optional)

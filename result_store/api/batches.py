@@ -77,11 +77,10 @@ async def batch_status(
     known = await parts.cache.get(key)
     if known is not None:
         return json_response(known)
-    found = await parts.database.queries.batch_status(workflow_run_id, scope, limit=limit, cursor=cursor)
-    if found is None:
+    answer = await parts.database.queries.batch_status_json(workflow_run_id, scope, limit=limit, cursor=cursor)
+    if answer is None:
         raise NotFoundError(
             "There is no batch with this workflow_run_id here that you may see: check the id, and whose it is."
         )
-    answer = found.model_dump_json().encode()
     await parts.cache.put(key, answer, owner=workflow_run_id)
     return json_response(answer)

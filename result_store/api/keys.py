@@ -6,6 +6,9 @@ revoke the old one.
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import math
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ from sqlalchemy import insert, select, update
 from result_store.api.key_text import digest, is_right, new_key, parse_key
 from result_store.api.own_tables import OwnTables
 from result_store.database.tables import api_keys
-from result_store.errors import AccessRefusedError
+from result_store.errors import AccessRefusedError, DatabaseError
 from result_store.records import Scope
 from workflow_events.errors import ConfigurationError
 
@@ -30,8 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["KEY_TRUST_SECONDS", "ApiKey", "ApiKeys"]
 
+log = logging.getLogger(__name__)
+
 KEY_TRUST_SECONDS: Final = 2.0
 """How long a key that was looked up is taken for what it was then. A key that another process revokes may work for so long."""
+_LOOK_AGAIN_SECONDS: Final = 1.0
+"""After how long a key that is in use is looked up again, without keeping who asks with it waiting."""
 _MOST_REMEMBERED: Final = 1000
 
 
@@ -87,6 +94,8 @@ class ApiKeys:
         self._tables = OwnTables(engine)
         self._now = now
         self._known: OrderedDict[str, tuple[float, ApiKey, str]] = OrderedDict()
+        self._looking: dict[str, asyncio.Task[object]] = {}
+        self._revocations = 0
 
     async def create(
         self,
@@ -153,8 +162,16 @@ class ApiKeys:
             .values(revoked_at=self._now())
         )
         changed = await self._tables.write(statement)
+        self._revocations += 1
         self._known.pop(key_id, None)
         return changed > 0
+
+    async def close(self) -> None:
+        """End what looks keys up, before the engine is disposed of."""
+        looking = [*self._looking.values()]
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
 
     async def verify(self, text: str | None) -> ApiKey:
         """The key that a caller has sent, in force.
@@ -186,20 +203,34 @@ class ApiKeys:
 
     async def _find(self, key_id: str) -> tuple[ApiKey, str] | None:
         known = self._known.get(key_id)
-        now = time.monotonic()
-        if known is not None and now - known[0] < KEY_TRUST_SECONDS:
-            return known[1:]
-        query = select(api_keys).where(api_keys.c.key_id == key_id)
-        rows = await self._tables.read(query)
+        age = math.inf if known is None else time.monotonic() - known[0]
+        if known is None or age >= KEY_TRUST_SECONDS:
+            return await self._look_up(key_id)
+        if age >= _LOOK_AGAIN_SECONDS and key_id not in self._looking:
+            task = self._looking[key_id] = asyncio.create_task(self._look_again(key_id))
+            task.add_done_callback(lambda _: self._looking.pop(key_id, None))
+        return known[1:]
+
+    async def _look_again(self, key_id: str) -> None:
+        try:
+            await self._look_up(key_id)
+        except DatabaseError as error:
+            # Nobody waits for this. Once the key is too old to be trusted, who asks with it is told.
+            log.debug("An API key could not be looked up again: %s", error)
+
+    async def _look_up(self, key_id: str) -> tuple[ApiKey, str] | None:
+        now, revocations = time.monotonic(), self._revocations
+        rows = await self._tables.read(select(api_keys).where(api_keys.c.key_id == key_id))
         if not rows:
             self._known.pop(key_id, None)
             return None  # not remembered: there is no end of keys that are none
         row = rows[0]
         found = (_key_of(row), str(row.hash))
-        self._known[key_id] = (now, *found)
-        self._known.move_to_end(key_id)
-        if len(self._known) > _MOST_REMEMBERED:
-            self._known.popitem(last=False)
+        if revocations == self._revocations:  # else this may be the row as it was before
+            self._known[key_id] = (now, *found)
+            self._known.move_to_end(key_id)
+            if len(self._known) > _MOST_REMEMBERED:
+                self._known.popitem(last=False)
         return found
 
 

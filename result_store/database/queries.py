@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
 from result_store.database.answers import (
@@ -15,6 +15,7 @@ from result_store.database.answers import (
     run_summary,
     timeline_entry,
     whole_batch,
+    whole_batch_json,
 )
 from result_store.database.asking import Asking
 from result_store.database.cursors import decode_cursor, encode_cursor
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = ["ResultQueries"]
+
+_Whole = TypeVar("_Whole")
 
 _NEWEST_TYPES: Final = (datetime, UUID)
 _PLACE_TYPES: Final = (datetime, str, int, int)
@@ -105,12 +108,29 @@ class ResultQueries:
         self, workflow_run_id: str, scope: Scope = EVERYBODY, *, limit: int = 100, cursor: str | None = None
     ) -> BatchStatus | None:
         """How far a batch's requests have come, and a page of them in the order of their ids; None where there are none."""
+        return await self._batch(workflow_run_id, scope, limit, cursor, whole_batch)
+
+    async def batch_status_json(
+        self, workflow_run_id: str, scope: Scope = EVERYBODY, *, limit: int = 100, cursor: str | None = None
+    ) -> bytes | None:
+        """As :meth:`batch_status`, as JSON."""
+        found = await self._batch(workflow_run_id, scope, limit, cursor, whole_batch_json)
+        return found.model_dump_json().encode() if isinstance(found, BatchStatus) else found
+
+    async def _batch(
+        self,
+        workflow_run_id: str,
+        scope: Scope,
+        limit: int,
+        cursor: str | None,
+        whole: Callable[[str, Sequence[Row[Any]]], _Whole],
+    ) -> BatchStatus | _Whole | None:
         after = decode_cursor("batch", (UUID,), cursor)
         page = batch_query(workflow_run_id, scope, limit, after)
         if after is None:
             rows = await self._one(page)
             if len(rows) <= limit:  # all of them: what they tell, the database need not count
-                return whole_batch(workflow_run_id, rows) if rows else None
+                return whole(workflow_run_id, rows) if rows else None
         counts, rows = await self._asking.rows(count_query([workflow_run_id], scope), page)
         summaries = batch_summaries(counts)
         if workflow_run_id not in summaries:

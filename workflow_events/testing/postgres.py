@@ -25,12 +25,13 @@ class PostgresServer(ServerContext):
 
     Args:
         max_connections: Airflow's processes take some dozens.
+        shared_buffers: how much of the databases it keeps in its memory, as PostgreSQL's setting of that name has it.
 
     Raises:
         PartUnavailableError: PostgreSQL's programs are not installed.
     """
 
-    def __init__(self, max_connections: int = 200) -> None:
+    def __init__(self, max_connections: int = 200, *, shared_buffers: str = "128MB") -> None:
         self._programs = _program_folder()
         self.version = _version(self._programs)
         self.port = free_port()
@@ -43,6 +44,7 @@ class PostgresServer(ServerContext):
             "port": self.port,
             "unix_socket_directories": "",
             "max_connections": max_connections,
+            "shared_buffers": shared_buffers,
             "fsync": "off",
             "full_page_writes": "off",
         }

@@ -122,6 +122,8 @@ def test_a_request_is_to_the_byte_what_the_model_writes(
         ({"attempt": "x"}, "attempt"),
         ({"event_type": ["workflow.resume"]}, "event_type"),
         ({"data": {"a": "half \ud83d"}}, "payload.data has no JSON: .*surrogates"),
+        ({"data": {"half \ud83d": 1}}, "payload.data has no JSON: .*surrogates"),
+        ({"data": {"a": {"half \ud83d": 1}}}, "payload.data has no JSON: .*surrogates"),
         ({"metadata": {"a": "half \ud83d"}}, "metadata has no JSON: .*surrogates"),
         ({"metadata": {"a": object()}}, "metadata has no JSON: .*object"),
         ({"source": Unhashable("airflow")}, "unhashable"),

@@ -115,6 +115,13 @@ def test_what_has_no_plain_form_is_named_by_its_path(value: object, path: str) -
     assert str(caught.value).startswith(path)
 
 
+def test_a_key_with_half_a_surrogate_pair_is_told_as_that() -> None:
+    with pytest.raises(
+        UnserializableError, match=r"result\.a\['\\ud83d'\] .*its key is a text with half of a surrogate pair"
+    ):
+        to_plain_json({"a": {"\ud83d": 1}})
+
+
 def test_a_value_that_contains_itself_is_refused() -> None:
     loop: dict[str, Any] = {"deep": []}
     loop["deep"].append(loop)

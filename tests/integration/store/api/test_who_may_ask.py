@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from result_store.api import keys as keys_module
 from result_store.api.keys import ApiKeys
 from result_store.api.own_tables import OwnTables
 from result_store.api.sessions import COOKIE
-from result_store.errors import AccessRefusedError
+from result_store.errors import AccessRefusedError, DatabaseError
 from tests.integration.store.api.some_api import SomeApi, dead_letter, invalid_message, request_of, result_of, some_api
 from workflow_events.errors import ConfigurationError
 from workflow_events.testing.postgres import PostgresServer
@@ -135,6 +136,92 @@ async def test_a_key_that_another_process_revokes_stops_working_soon(
     await api.keys.revoke(headers["X-Internal-API-Key"].split("_")[1])
     monkeypatch.setattr(keys_module, "KEY_TRUST_SECONDS", 0.0)
     assert (await api.get(RESULT, headers)).status_code == 401
+
+
+async def test_a_key_in_use_is_looked_up_again_without_keeping_anybody_waiting(
+    api: SomeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given: a key in use, which another process revokes, and a database that takes its time
+    text = (await api.headers())["X-Internal-API-Key"]
+    keys = ApiKeys(api.parts.database.engine)
+    await keys.verify(text)
+    await api.keys.revoke(text.split("_")[1])
+    asked, answer, read = asyncio.Event(), asyncio.Event(), OwnTables.read
+
+    async def look_up(self: OwnTables, query: Any) -> Any:
+        asked.set()
+        await answer.wait()
+        return await read(self, query)
+
+    monkeypatch.setattr(OwnTables, "read", look_up)
+    monkeypatch.setattr(keys_module, "_LOOK_AGAIN_SECONDS", 0.0)
+
+    # When / Then: who asks meanwhile is answered at once, by what is known of it, and the database is asked once
+    for _ in range(3):
+        assert (await keys.verify(text)).revoked_at is None
+    await asked.wait()
+    asked.clear()
+    assert (await keys.verify(text)).revoked_at is None
+    assert not asked.is_set()
+
+    # And: what the database then says counts, long before the key is too old to be trusted
+    monkeypatch.setattr(keys_module, "KEY_TRUST_SECONDS", 3600.0)
+    answer.set()
+
+    async def ask_until_refused() -> None:
+        while True:
+            await keys.verify(text)
+            await asyncio.sleep(0)
+
+    with pytest.raises(AccessRefusedError, match="revoked"):
+        await asyncio.wait_for(ask_until_refused(), 30)
+    await keys.close()
+
+
+async def test_a_key_that_cannot_be_looked_up_again_works_until_it_is_too_old(
+    api: SomeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (await api.headers())["X-Internal-API-Key"]
+    keys = ApiKeys(api.parts.database.engine)
+    await keys.verify(text)
+    failed = asyncio.Event()
+
+    async def look_up(*_: object) -> Any:
+        failed.set()
+        raise DatabaseError("The database is away.")
+
+    monkeypatch.setattr(OwnTables, "read", look_up)
+    monkeypatch.setattr(keys_module, "_LOOK_AGAIN_SECONDS", 0.0)
+    await keys.verify(text)
+    await failed.wait()
+    await keys.verify(text)
+    monkeypatch.setattr(keys_module, "KEY_TRUST_SECONDS", 0.0)
+    with pytest.raises(DatabaseError):
+        await keys.verify(text)
+    await keys.close()
+
+
+async def test_what_was_read_before_a_key_was_revoked_here_is_not_believed_after(
+    api: SomeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (await api.headers())["X-Internal-API-Key"]
+    keys = ApiKeys(api.parts.database.engine)
+    has_read, go_on, read = asyncio.Event(), asyncio.Event(), OwnTables.read
+
+    async def read_slowly(self: OwnTables, query: Any) -> Any:
+        rows = await read(self, query)
+        has_read.set()
+        await go_on.wait()
+        return rows
+
+    monkeypatch.setattr(OwnTables, "read", read_slowly)
+    before = asyncio.create_task(keys.verify(text))
+    await has_read.wait()
+    await keys.revoke(text.split("_")[1])
+    go_on.set()
+    assert (await before).revoked_at is None
+    with pytest.raises(AccessRefusedError, match="revoked"):
+        await keys.verify(text)
 
 
 async def test_a_service_sees_what_it_asks_for(api: SomeApi) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import pytest
+from pydantic_core import from_json
 
 from result_store.database.database import ResultDatabase
 from result_store.errors import InvalidCursorError
@@ -166,6 +167,14 @@ async def test_lists_are_read_page_by_page_without_gap_or_repetition(database: R
 
     assert [run.correlation_id for run in await _all(requests)] == [uid(run) for run in members]
     assert await ask.batch_status("b1", Scope(user_id="nobody")) is None
+
+    # and as JSON, a page and the whole
+    for limit in (2, len(members)):
+        found, written = await ask.batch_status("b1", limit=limit), await ask.batch_status_json("b1", limit=limit)
+        assert found is not None
+        assert written is not None
+        assert from_json(written) == from_json(found.model_dump_json())
+    assert await ask.batch_status_json("b1", Scope(user_id="nobody")) is None
 
     messages = await _all(lambda cursor: ask.invalid_messages(limit=2, cursor=cursor))
     assert [message.offset for message in messages] == [4, 3, 2, 1, 0]
