@@ -120,7 +120,10 @@ async def _for_its_topic(producer: Producer, message: OutgoingMessage, timeout: 
     """A message made ready, once its topic is known to be there."""
     partitions = producer.client.cluster.partitions_for_topic(message.topic)
     if not partitions:
-        await producer.look_ups.wait(message.topic, min(TOPIC_PATIENCE, timeout))
+        try:
+            await producer.look_ups.wait(message.topic, min(TOPIC_PATIENCE, timeout))
+        except FOREIGN as error:
+            raise translate(error, action="publish", settings=producer.settings, topic=message.topic) from error
         partitions = producer.client.cluster.partitions_for_topic(message.topic)
     if message.partition is not None:
         check_partition(producer.settings, message, partitions)

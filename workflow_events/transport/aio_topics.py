@@ -6,10 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from aiokafka.errors import (
+    KafkaError,
     KafkaTimeoutError,
     ProducerClosed,
-    TopicAuthorizationFailedError,
-    UnknownTopicOrPartitionError,
+    for_code,
 )
 from aiokafka.protocol.metadata import MetadataRequest
 from tenacity import AsyncRetrying, retry_if_exception, retry_if_result, wait_fixed
@@ -71,23 +71,27 @@ async def await_topic(client: AIOKafkaClient, topic: str, patience: float) -> No
     Raises:
         UnknownTopicOrPartitionError: it is not.
         TopicAuthorizationFailedError: it may not be described.
-        KafkaTimeoutError: no broker answered.
+        KafkaTimeoutError: no broker answered, or none told of its partitions.
+        KafkaError: what else the broker says of it.
     """
-    answered = False
+    refusal: KafkaError | None = None
 
     async def known() -> bool:
-        nonlocal answered
+        nonlocal refusal
         node = client.get_random_node()
         if node is None:
             return False
         response = await client.send(node, MetadataRequest([topic], allow_auto_topic_creation=False))
-        answered = True
         code = next((found[0] for found in response.topics if found[1] == topic), 0)
-        if code == TopicAuthorizationFailedError.errno:
-            raise TopicAuthorizationFailedError(topic)
-        if code:
-            return False
+        refusal = for_code(code)(topic) if code else None
+        if refusal is not None:
+            if refusal.retriable:
+                return False
+            raise refusal
         await client.add_topic(topic)
+        if not client.cluster.partitions_for_topic(topic):
+            # An update that was under way when the topic was added has not asked for it, and counts as one that has.
+            await client.force_metadata_update()
         return bool(client.cluster.partitions_for_topic(topic))
 
     retrying = AsyncRetrying(
@@ -97,9 +101,7 @@ async def await_topic(client: AIOKafkaClient, topic: str, patience: float) -> No
         async with asyncio.timeout(patience):
             await retrying(known)
     except TimeoutError as error:
-        if answered:
-            raise UnknownTopicOrPartitionError(topic) from error
-        raise KafkaTimeoutError(f"no answer within {patience:g} s") from error
+        raise refusal or KafkaTimeoutError(f"no answer within {patience:g} s") from error
 
 
 def _passing(error: BaseException) -> bool:

@@ -11,7 +11,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
+from kafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from tenacity import Retrying, retry_if_exception, retry_if_result, stop_before_delay, wait_fixed
 
 from workflow_events.errors import WorkflowEventsError
@@ -263,23 +269,24 @@ def _await_topic(producer: Producer, topic: str, patience: float) -> None:
     if cluster.partitions_for_topic(topic):
         return
     watch = Stopwatch(patience)
-    answered = False
+    refusal: KafkaError | None = None
 
     def known() -> bool:
-        nonlocal answered
+        nonlocal refusal
         code = producer.connection.topic_error(topic, watch.remaining())
-        answered = True
-        if code == TopicAuthorizationFailedError.errno:
-            raise TopicAuthorizationFailedError(topic)
-        if code:
-            return False
+        refusal = for_code(code)(topic) if code else None
+        if refusal is not None:
+            if refusal.retriable:
+                return False
+            raise refusal
         finish(cluster.add_topic(topic), watch.remaining())
+        if not cluster.partitions_for_topic(topic):
+            # An update that was under way when the topic was added has not asked for it, and counts as one that has.
+            finish(cluster.request_update(), watch.remaining())
         return bool(cluster.partitions_for_topic(topic))
 
     def give_up(_: RetryCallState) -> None:
-        if answered:
-            raise UnknownTopicOrPartitionError(topic)
-        raise KafkaTimeoutError(f"no answer within {patience:g} s")
+        raise refusal or KafkaTimeoutError(f"no answer within {patience:g} s")
 
     Retrying(
         retry=retry_if_result(lambda found: not found) | retry_if_exception(_passing),

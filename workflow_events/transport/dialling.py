@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kafka.errors import (
@@ -18,6 +19,7 @@ from kafka.errors import (
     UnsupportedSaslMechanismError,
 )
 from kafka.net.compat import KafkaNetClient
+from kafka.net.connection import KafkaConnection
 from kafka.net.inet import KafkaNetSocket, create_connection
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
@@ -88,6 +90,7 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python ha
     fault: BaseException | None = None
 
     async def _connect(self, node: Any, conn: Any, *args: Any, **kwargs: Any) -> None:
+        conn.send_buffered = partial(_send_buffered, conn)
         await super()._connect(node, conn, *args, **kwargs)
         if not conn.init_future.failed():
             return
@@ -119,6 +122,17 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python ha
             transport.drop()
             raise KafkaConnectionError(f"TLS handshake failed: {error}") from error
         return transport
+
+
+def _send_buffered(conn: KafkaConnection) -> None:
+    """Sends what was asked for while the connection was being made, or was let in anew.
+
+    kafka-python writes as many of these as may be under way at once, five, and counts all. Where the others are five or
+    more, no answer brings the count down far enough for them to be written: the connection waits for them until it is torn.
+    """
+    KafkaConnection.send_buffered(conn)
+    if conn.transport is not None and (unsent := conn.parser.send_bytes()):
+        conn.transport.write(unsent)
 
 
 class _LastWords:
