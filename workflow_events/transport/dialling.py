@@ -11,6 +11,7 @@ import ssl
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from kafka.errors import (
     KafkaConnectionError,
@@ -57,6 +58,12 @@ class Connection(KafkaNetClient):  # type: ignore[misc]  # kafka-python has no t
         """Why no broker is connected; None while one is, and until an attempt has failed."""
         return None if any(self.connected(broker.node_id) for broker in self.cluster.brokers()) else self.fault
 
+    def close(self, node_id: int | str | None = None) -> None:
+        """As kafka-python's, which leaves a socket open that is just being connected or written to."""
+        super().close(node_id)
+        if node_id is None:
+            self._manager.drop_transports()
+
     def topic_error(self, topic: str, timeout: float) -> int:
         """What the cluster says of a topic: an error code of the protocol, nought if it is there.
 
@@ -89,6 +96,15 @@ def _cut_off(error: BaseException) -> bool:
 class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python has no types
     fault: BaseException | None = None
 
+    def __init__(self, *args: Any, **configs: Any) -> None:
+        self._transports: WeakSet[_Tcp | _Tls] = WeakSet()
+        super().__init__(*args, **configs)
+
+    def drop_transports(self) -> None:
+        """Close the sockets that are still open, once nothing runs any more that would."""
+        for transport in tuple(self._transports):
+            transport.drop()
+
     async def _connect(self, node: Any, conn: Any, *args: Any, **kwargs: Any) -> None:
         conn.send_buffered = partial(_send_buffered, conn)
         await super()._connect(node, conn, *args, **kwargs)
@@ -110,12 +126,15 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python ha
             timeout_at=timeout_at,
         )
         if not self.ssl_enabled:
-            return _Tcp(self._net, sock, host=node.host)
+            plain = _Tcp(self._net, sock, host=node.host)
+            self._transports.add(plain)
+            return plain
         try:
             transport = _Tls(self._net, sock, host=node.host, ssl_context=self.config["ssl_context"])
         except BaseException:
             sock.close()
             raise
+        self._transports.add(transport)
         try:
             await transport.shake_hands(timeout_at)
         except Exception as error:
@@ -138,6 +157,13 @@ def _send_buffered(conn: KafkaConnection) -> None:
 class _LastWords:
     """What a broker says before it hangs up is read: kafka-python drops what arrives together with the end."""
 
+    _sock: Any  # a socket, and None once kafka-python has closed it
+
+    def drop(self) -> None:
+        """Close the socket, and tell nobody."""
+        if self._sock is not None:
+            self._sock.close()
+
     def _sock_recv(self) -> tuple[bytes, BaseException | None]:
         data, error = super()._sock_recv()  # type: ignore[misc]  # mixed into kafka-python's transports
         return (data, None) if data else (data, error)  # the end is still there for the next read
@@ -159,9 +185,6 @@ class _Tls(_LastWords, KafkaSSLTransport):  # type: ignore[misc]  # kafka-python
                 await self._net.wait_write(self._sock, timeout_at)
             else:
                 return
-
-    def drop(self) -> None:
-        self._sock.close()
 
 
 class _Dialler(KafkaNetSocket):  # type: ignore[misc]  # kafka-python has no types

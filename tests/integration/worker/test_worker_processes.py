@@ -215,7 +215,11 @@ async def test_workers_that_join_and_leave_lose_nothing_and_answer_nothing_twice
     kafka_settings: KafkaSettings, start_worker: Start, ledger: Ledger
 ) -> None:
     # Given a worker with runs that will not end before the group is rebalanced
-    impatient = {"WORKFLOW_WORKER_REBALANCE_TIMEOUT": "0.5", "WORKFLOW_WORKER_DRAIN_TIMEOUT": "0.5"}
+    impatient = {
+        "WORKFLOW_WORKER_REBALANCE_TIMEOUT": "0.5",
+        "WORKFLOW_WORKER_DRAIN_TIMEOUT": "0.5",
+        "WORKFLOW_WORKER_CONCURRENCY": "40",  # whichever partitions the requests are in, nobody waits for a slot
+    }
     first = start_worker("first", **impatient)
     async with AsyncWorkflowClient(kafka_settings) as client:
         pending = await ask(client, 20)
