@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from typing import Any
 
 import pytest
+from kafka.errors import KafkaConnectionError
 from kafka.protocol.metadata import MetadataRequest
 
 from workflow_events.errors import BrokerUnavailableError
@@ -42,7 +43,7 @@ def test_all_that_is_asked_while_a_connection_is_being_made_is_answered(kafka_se
         async def ask() -> list[Any]:
             """In the client's own thread, so that nothing is connected before the last has asked."""
             if node in manager._conns:
-                manager._conns[node].close()
+                manager._conns[node].close(KafkaConnectionError("this test's"))  # at once, whatever it has to write
             return [manager.send(MetadataRequest(topics=[]), node) for _ in range(MANY)]
 
         answers = [finish(asked, 10) for asked in finish(manager.call_soon(ask), 10)]
@@ -79,18 +80,31 @@ def test_kafka_python_learns_of_a_topic_added_while_it_asks_for_others(
     # Given a client that has asked for one topic, and asks for it again once it has been told that another is there
     blocking.send(producer, OutgoingMessage(producer.settings.workflow_events_topic, b"value"), 20)
     connection, cluster = producer.connection, producer.connection.cluster
-    topic_error = connection.topic_error
+    topic_error, add_topic, manager = connection.topic_error, cluster.add_topic, connection._manager
+    under_way, added = threading.Event(), threading.Event()
+
+    async def ask_again() -> None:
+        """In the client's own thread, which hears no answer before the topic is added."""
+        cluster.request_update()
+        while not cluster.metadata_refresh_in_progress:
+            await manager._net.sleep(0)
+        under_way.set()
+        added.wait(10)
 
     def topic_error_and_update(*args: Any) -> int:
-        monkeypatch.undo()
         code = topic_error(*args)
-        cluster.request_update()
-        limit = time.monotonic() + 10
-        while not cluster.metadata_refresh_in_progress and time.monotonic() < limit:
-            pass
+        if not under_way.is_set():
+            manager.call_soon(ask_again)
+            assert under_way.wait(10)
         return code
 
+    def add(topic: str) -> Any:
+        update = add_topic(topic)
+        added.set()
+        return update
+
     monkeypatch.setattr(connection, "topic_error", topic_error_and_update)
+    monkeypatch.setattr(cluster, "add_topic", add)
     # When a message goes to another topic
     topic = producer.settings.workflow_results_topic
     place = blocking.send(producer, OutgoingMessage(topic, b"value"), 20)
