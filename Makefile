@@ -44,7 +44,7 @@ demo: setup ## a real Airflow DAG asks a real LangGraph worker, over an embedded
 	PYTHONPATH=dags $(BIN)/python -m demo $(DEMO)
 
 test: setup services ## all tests, on every real part that can be had here
-	$(BIN)/pytest --numprocesses 3
+	$(BIN)/pytest --numprocesses 2
 
 coverage: setup services ## the same, and which lines and branches they reach (slower: limits of time are less sharp)
 	$(BIN)/coverage run -m pytest
