@@ -19,7 +19,7 @@ from workflow_events.transport.dialling import finish
 from workflow_events.wire import OutgoingMessage
 
 MANY = 20
-"""More than may be under way on one connection at once, which is five."""
+"""More than twice the five that may be under way on one connection at once."""
 
 
 @pytest.fixture

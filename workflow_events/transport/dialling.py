@@ -59,7 +59,7 @@ class Connection(KafkaNetClient):  # type: ignore[misc]  # kafka-python has no t
         return None if any(self.connected(broker.node_id) for broker in self.cluster.brokers()) else self.fault
 
     def close(self, node_id: int | str | None = None) -> None:
-        """As kafka-python's, which leaves a socket open that is just being connected or written to."""
+        """As kafka-python's, which leaves a socket open that takes nothing more of what is to be written."""
         super().close(node_id)
         if node_id is None:
             self._manager.drop_transports()
