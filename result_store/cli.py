@@ -7,8 +7,6 @@ done, or was stopped on request; 1 it could not be done; 2 the command line or t
 from __future__ import annotations
 
 import asyncio
-import logging
-import sys
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -155,17 +153,10 @@ def _settings_and_log(*, quiet: bool = False) -> tuple[KafkaSettings, StoreSetti
     Args:
         quiet: log errors alone, for commands whose output is for people.
     """
-    from result_store.api.exchange import CorrelationFilter  # noqa: PLC0415 - see the module's docstring
+    from result_store.logs import configure  # noqa: PLC0415 - see the module's docstring
     from result_store.settings import StoreSettings  # noqa: PLC0415
-    from workflow_events.logs import configure_logging  # noqa: PLC0415
     from workflow_events.settings import KafkaSettings  # noqa: PLC0415
 
     settings, kafka = StoreSettings(), KafkaSettings()
-    at_a_terminal = "log_format" not in settings.model_fields_set and sys.stderr.isatty()
-    configure_logging("console" if at_a_terminal else settings.log_format, "critical" if quiet else settings.log_level)
-    # Their INFO tells what they are made of, step by step; what matters of that, the command says itself.
-    for name in ("alembic", "kafka", "uvicorn"):
-        logging.getLogger(name).setLevel(max(logging.getLogger().level, logging.WARNING))
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(CorrelationFilter())
+    configure(settings, quiet=quiet)
     return kafka, settings

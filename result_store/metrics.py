@@ -52,6 +52,11 @@ class StoreMetrics:
         self._stored = Counter(
             "result_store_stored_events", "Rows of requests that have changed, as announced.", registry=registry
         )
+        self._died = Counter(
+            "result_store_processor_deaths",
+            "Processes that stored, died and were started again.",
+            registry=registry,
+        )
         self._cache = Counter("result_store_cache_requests", "Questions to the cache.", ("outcome",), registry=registry)
         self._http = Counter(
             "result_store_http_requests", "Requests to the API.", ("method", "route", "status"), registry=registry
@@ -103,9 +108,13 @@ class StoreMetrics:
         self._batch.observe(messages)
         self._stored.inc(changed)
 
-    def cached(self, outcome: CacheOutcome) -> None:
+    def died(self) -> None:
+        """One of several processes that store has died."""
+        self._died.inc()
+
+    def cached(self, outcome: CacheOutcome, count: int = 1) -> None:
         """The cache was asked."""
-        self._cache.labels(outcome).inc()
+        self._cache.labels(outcome).inc(count)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request to the API was answered.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from result_store.settings import StoreSettings
     from workflow_events.settings import KafkaSettings
 
-__all__ = ["replay", "serve"]
+__all__ = ["replay", "serve", "until_stopped"]
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ async def serve(
             settle()
             await _serve(store, stopping)
 
-    await _until_stopped(work(), stopping, built)
+    await until_stopped(work(), stopping, built)
 
 
 async def replay(since: datetime, kafka: KafkaSettings, settings: StoreSettings) -> ReplayReport | None:
@@ -73,12 +73,21 @@ async def replay(since: datetime, kafka: KafkaSettings, settings: StoreSettings)
             settle()
             report = await replaying.replay(kafka, store.saving, since, batch_size=settings.batch_size)
 
-    await _until_stopped(work(), asyncio.Event(), asyncio.Event())
+    await until_stopped(work(), asyncio.Event(), asyncio.Event())
     return report
 
 
-async def _until_stopped(work: Coroutine[Any, Any, None], stopping: asyncio.Event, built: asyncio.Event) -> None:
+async def until_stopped(
+    work: Coroutine[Any, Any, None],
+    stopping: asyncio.Event,
+    built: asyncio.Event,
+    *,
+    asked_by: Coroutine[Any, Any, None] | None = None,
+) -> None:
     """Do the work; the first signal sets ``stopping``. What is not built yet, or was asked before, is cut off.
+
+    Args:
+        asked_by: another way of being asked to stop, which its end does; where a signal was first, it changes nothing.
 
     Raises:
         whatever the work raises; where several parts of it failed, what the first raised.
@@ -90,6 +99,12 @@ async def _until_stopped(work: Coroutine[Any, Any, None], stopping: asyncio.Even
             task.cancel()
         stopping.set()
 
+    async def listen(told: Coroutine[Any, Any, None]) -> None:
+        await told
+        if not stopping.is_set():
+            asked()
+
+    listening = [] if asked_by is None else [asyncio.ensure_future(listen(asked_by))]
     with on_stop_signals(asked):
         try:
             await task
@@ -100,9 +115,9 @@ async def _until_stopped(work: Coroutine[Any, Any, None], stopping: asyncio.Even
         except BaseExceptionGroup as group:
             raise _first(group) from group
         finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.wait([task])
+            for left in (task, *listening):
+                left.cancel()
+            await asyncio.wait([task, *listening])
 
 
 async def _serve(store: Store, stopping: asyncio.Event) -> None:

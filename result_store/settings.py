@@ -72,6 +72,13 @@ class StoreSettings(EnvironmentSettings):
     )
 
     group_id: str = Field(default="result-store", min_length=1, description="The processors' consumer group.")
+    processors: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="How many processes store, each a member of the group. With 1 it is the process that serves the API, too; "
+        "with more, that one watches over them. As many as there are cores to spare, and no more than a topic has partitions.",
+    )
     batch_size: int = Field(default=1000, ge=1, le=100_000, description="The most messages that are stored together.")
     poll_interval: float = Field(
         default=1.0, gt=0, le=60, description="How long to wait for a batch to fill, in seconds, once it has a message."
@@ -156,6 +163,16 @@ class StoreSettings(EnvironmentSettings):
             raise ValueError(
                 f"{variable('auth')}=none would let everybody who reaches {self.api_host} read all results: set "
                 f"{variable('api_host')} to 127.0.0.1, or {variable('auth')} to keys"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        clickhouse = self.clickhouse_url
+        if self.processors > 1 and clickhouse is not None and clickhouse.get_secret_value().startswith("chdb://"):
+            raise ValueError(
+                f"chdb is a database of one process: set {variable('processors')} to 1, or {variable('clickhouse_url')} to a "
+                "ClickHouse server"
             )
         return self
 

@@ -15,6 +15,7 @@ from result_store.assembly.store import OPTIONAL, Store, probes
 from result_store.cache import LocalCache, owners_of
 from result_store.live import LiveFeed
 from result_store.processor import Processor
+from result_store.processors import Processors
 from result_store.saving import Saving
 from result_store.settings import variable
 from result_store.wiring import Part
@@ -26,6 +27,10 @@ _OF_STORING: Final = ("event topics", "claim checks", "database", "archive", "ca
 
 @asynccontextmanager
 async def _processor(store: Store) -> AsyncIterator[None]:
+    if store.settings.processors > 1:
+        store.processor = Processors(store.kafka, store.settings, store.metrics)
+        yield
+        return
     store.processor = Processor(
         store.kafka,
         store.settings,
@@ -40,7 +45,8 @@ async def _processor(store: Store) -> AsyncIterator[None]:
 
 
 async def _touch_processor(store: Store) -> str:
-    return f"group {store.settings.group_id}"
+    processors = store.settings.processors
+    return f"group {store.settings.group_id}" + (f", in {processors} processes" if processors > 1 else "")
 
 
 @asynccontextmanager

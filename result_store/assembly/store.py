@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from result_store.database.database import ResultDatabase
     from result_store.live import LiveFeed
     from result_store.processor import Processor
+    from result_store.processors import Processors
     from result_store.saving import Saving
     from result_store.settings import StoreSettings
     from workflow_events.settings import KafkaSettings
@@ -57,7 +58,7 @@ class Store:
     questions: Questions = field(init=False)
     announcer: Announcer = field(init=False)
     saving: Saving = field(init=False)
-    processor: Processor = field(init=False)
+    processor: Processor | Processors = field(init=False)
     feed: LiveFeed = field(init=False)
     app: FastAPI = field(init=False)
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import obstore
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -20,6 +20,7 @@ from result_store.archive import Archive
 from result_store.database.database import ResultDatabase
 from result_store.database.tables import metadata
 from result_store.processor import Processor
+from result_store.processors import Processors
 from result_store.reading import fact_of, topic_roles
 from result_store.settings import StoreSettings
 from tests.integration.worker.observing import eventually
@@ -47,6 +48,7 @@ _AT_ONCE: Final = 5_000
 _NOT_COMPARED: Final = {"api_keys", "page_sessions", "alembic_version"}
 
 Ends = dict[TopicPartition, int]
+Works = TypeVar("Works", Processor, Processors)
 
 
 @asynccontextmanager
@@ -61,8 +63,8 @@ async def opened(settings: StoreSettings) -> AsyncIterator[ResultDatabase]:
 
 
 @asynccontextmanager
-async def at_work(processor: Processor) -> AsyncIterator[Processor]:
-    """A processor that runs while inside, and is stopped in good order."""
+async def at_work(processor: Works) -> AsyncIterator[Works]:
+    """A processor, or several, that runs while inside, and is stopped in good order."""
     running = asyncio.ensure_future(processor.run())
     try:
         yield processor

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from result_store.errors import DatabaseError
-from result_store.running import _until_stopped
+from result_store.running import until_stopped
 
 
 def ask_to_stop() -> None:
@@ -30,7 +30,7 @@ async def test_the_first_signal_lets_the_work_end_and_the_second_cuts_it_off() -
         await asyncio.Event().wait()
 
     # When it is asked twice, then it ends, and without an error
-    await _until_stopped(work(), stopping, built)
+    await until_stopped(work(), stopping, built)
     assert told == ["ending"]
 
 
@@ -39,7 +39,7 @@ async def test_a_signal_while_the_parts_are_being_built_ends_at_once() -> None:
         ask_to_stop()
         await asyncio.Event().wait()
 
-    await _until_stopped(work(), asyncio.Event(), asyncio.Event())
+    await until_stopped(work(), asyncio.Event(), asyncio.Event())
 
 
 async def test_the_first_error_of_several_parts_is_the_one_that_is_told() -> None:
@@ -51,7 +51,7 @@ async def test_the_first_error_of_several_parts_is_the_one_that_is_told() -> Non
         raise DatabaseError("no such database")
 
     with pytest.raises(DatabaseError, match="no such database"):
-        await _until_stopped(work(), asyncio.Event(), asyncio.Event())
+        await until_stopped(work(), asyncio.Event(), asyncio.Event())
 
 
 async def test_whoever_waits_for_the_work_may_cancel_it() -> None:
@@ -64,7 +64,7 @@ async def test_whoever_waits_for_the_work_may_cancel_it() -> None:
         finally:
             ended.set()
 
-    waiting = asyncio.ensure_future(_until_stopped(work(), asyncio.Event(), asyncio.Event()))
+    waiting = asyncio.ensure_future(until_stopped(work(), asyncio.Event(), asyncio.Event()))
     await begun.wait()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
