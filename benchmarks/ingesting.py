@@ -21,7 +21,7 @@ from benchmarks.own_process import call_in_new_process
 from benchmarks.store_messages import EVENTS_OF_A_REQUEST, audit
 from result_store.database.database import ResultDatabase
 from result_store.event_loop import run_serving
-from result_store.facts import Place, ProgressFact, RequestFact, ResultFact, TopicRole
+from result_store.facts import ProgressFact, RequestFact, ResultFact, TopicRole
 from result_store.garbage import settle
 from result_store.metrics import StoreMetrics
 from result_store.processor import Processor
@@ -153,20 +153,19 @@ class _Counting(StoreMetrics):
 
 
 def _batches(job: Job) -> list[list[Fact]]:
-    facts = [_fact(role, message, offset) for offset, (role, message) in enumerate(audit(job.kafka, job.requests))]
+    facts = [_fact(role, message) for role, message in audit(job.kafka, job.requests)]
     return [facts[begin : begin + BATCH] for begin in range(0, len(facts), BATCH)]
 
 
-def _fact(role: TopicRole, message: OutgoingMessage, offset: int) -> Fact:
-    place = Place(message.topic, 0, offset)
+def _fact(role: TopicRole, message: OutgoingMessage) -> Fact:
     if role is TopicRole.RESULTS:
-        return ResultFact(decode_result(message.value), message.value, place)
+        return ResultFact(decode_result(message.value), message.value)
     event = decode_event(message.value)
     if role is TopicRole.REQUESTS:
-        return RequestFact(event, message.value, place)
+        return RequestFact(event, message.value)
     about = correlation_id_in(message.headers, message.value)
     assert about is not None
-    return ProgressFact(event, about, message.value, place)
+    return ProgressFact(event, about, message.value)
 
 
 def _in_new_process(way: Way, job: Job) -> float:

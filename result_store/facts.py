@@ -38,8 +38,7 @@ class Place(NamedTuple):
         return f"{self.topic}:{self.partition}:{self.offset}"
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFact:
+class RequestFact(NamedTuple):
     """Somebody asks for something.
 
     Attributes:
@@ -48,7 +47,6 @@ class RequestFact:
 
     event: WorkflowEvent
     raw: bytes
-    place: Place
 
     @property
     def correlation_id(self) -> UUID:
@@ -56,8 +54,7 @@ class RequestFact:
         return self.event.event_id
 
 
-@dataclass(frozen=True, slots=True)
-class ResultFact:
+class ResultFact(NamedTuple):
     """A request has come to its end. Where the result was in the claim check's store, ``event`` has it in its place.
 
     Attributes:
@@ -66,7 +63,6 @@ class ResultFact:
 
     event: WorkflowResultEvent
     raw: bytes
-    place: Place
 
     @property
     def correlation_id(self) -> UUID:
@@ -74,14 +70,12 @@ class ResultFact:
         return self.event.correlation_id
 
 
-@dataclass(frozen=True, slots=True)
-class ProgressFact:
+class ProgressFact(NamedTuple):
     """A worker tells of a request."""
 
     event: WorkflowEvent
     correlation_id: UUID
     raw: bytes
-    place: Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,28 +37,36 @@ def microseconds(time: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def request_rank(event: WorkflowEvent, raw: bytes) -> str:
-    """The rank of a request: the later attempt counts, then the later time, then that its payload is there."""
-    return _rank(0, event.attempt, event.timestamp, raw, whole=event.claim_check is None)
+def request_rank(event: WorkflowEvent, at: datetime, raw: bytes) -> str:
+    """The rank of a request: the later attempt counts, then the later time, then that its payload is there.
+
+    Args:
+        at: its time, in UTC.
+    """
+    return _rank(0, event.attempt, at, raw, whole=event.claim_check is None)
 
 
-def result_rank(event: WorkflowResultEvent, raw: bytes) -> str:
+def result_rank(event: WorkflowResultEvent, at: datetime, raw: bytes) -> str:
     """The rank of a result: a success counts before all else, as it does for waiters; then the later attempt, the later time.
 
     Of two that are alike in that, one whose payload could be had from the claim check's store counts before one whose could
     not: a replay after the payload has expired takes nothing away.
+
+    Args:
+        at: its time, in UTC.
     """
     weight = int(event.status is ResultStatus.SUCCESS)
-    return _rank(weight, event.attempt or 1, event.timestamp, raw, whole=event.claim_check is None)
+    return _rank(weight, event.attempt or 1, at, raw, whole=event.claim_check is None)
 
 
-def progress_rank(event: WorkflowEvent, raw: bytes, *, begun: bool) -> str:
+def progress_rank(event: WorkflowEvent, at: datetime, raw: bytes, *, begun: bool) -> str:
     """The rank of what a worker tells: the later attempt counts, then that the run has begun, then the later time.
 
     Args:
+        at: its time, in UTC.
         begun: whether the event says that the run is under way, and not in line.
     """
-    return f"0{_attempt(event.attempt)}{'1' if begun else '0'}{_told(event.timestamp, raw, whole=True)[1:]}"
+    return f"0{_attempt(event.attempt)}{'1' if begun else '0'}{_told(at, raw, whole=True)[1:]}"
 
 
 @lru_cache(maxsize=4096)

@@ -145,10 +145,10 @@ def _event(
     if signatures is not None and not signatures.admits(record, _TYPES[role], topic=record.topic):
         return _untrusted(record)
     if role is TopicRole.RESULTS:
-        return ResultFact(decode_result(value), value, _place(record))
+        return ResultFact(decode_result(value), value)
     event = decode_event(value)
     if role is TopicRole.REQUESTS:
-        return RequestFact(event, value, _place(record)) if event.event_type in REQUESTS else None
+        return RequestFact(event, value) if event.event_type in REQUESTS else None
     return _progress(record, event, value) if event.event_type in _PROGRESS else None
 
 
@@ -160,7 +160,7 @@ def _progress(record: StoredMessage, event: WorkflowEvent, value: bytes) -> Prog
             DeadLetterReason.WRONG_SCHEMA.value,
             "The progress event names no request: it has neither the header correlation-id nor payload.data.correlation_id.",
         )
-    return ProgressFact(event, about, value, _place(record))
+    return ProgressFact(event, about, value)
 
 
 def _untrusted(record: StoredMessage) -> InvalidFact:

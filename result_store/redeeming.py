@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from result_store.batches import Taken
@@ -63,10 +62,10 @@ async def _redeemed(found: Taken, payloads: Payloads) -> list[Taken]:
     try:
         if isinstance(fact, ResultFact):
             result = await payloads.atake(fact.event)
-            return [Taken(found.record, replace(fact, event=result, raw=encode(result)))]
+            return [Taken(found.record, fact._replace(event=result, raw=encode(result)))]
         if isinstance(fact, RequestFact):
             request = await payloads.atake(fact.event)
-            return [Taken(found.record, replace(fact, event=request, raw=encode(request)))]
+            return [Taken(found.record, fact._replace(event=request, raw=encode(request)))]
     except ClaimCheckError as error:
         return [found, Taken(found.record, invalid(found.record, UNREDEEMED, str(error)))]
     return [found]

@@ -21,7 +21,6 @@ from workflow_events.events import (
 )
 
 START = datetime(2026, 3, 31, 23, 59, 50, tzinfo=UTC)
-A_PLACE = Place("t", 0, 0)
 
 
 def uid(number: int) -> UUID:
@@ -46,7 +45,7 @@ def request(run: int, seconds: float = 0.0, *, batch: str = "batch", attempt: in
         metadata=WorkflowEventMetadata(**extras),
         attempt=attempt,
     )
-    return RequestFact(event, to_json(event), A_PLACE)
+    return RequestFact(event, to_json(event))
 
 
 def progress(
@@ -70,7 +69,7 @@ def progress(
         payload=WorkflowEventPayload(data={"correlation_id": str(uid(run)), "worker": "w-1", **data}),
         attempt=attempt,
     )
-    return ProgressFact(event, uid(run), to_json(event), A_PLACE)
+    return ProgressFact(event, uid(run), to_json(event))
 
 
 def accepted(run: int, seconds: float, **more: Any) -> ProgressFact:
@@ -102,7 +101,7 @@ def result(
         attempt=attempt,
         **more,
     )
-    return ResultFact(event, to_json(event), A_PLACE)
+    return ResultFact(event, to_json(event))
 
 
 def invalid(offset: int, seconds: float = 0.0, **more: Any) -> InvalidFact:

@@ -156,7 +156,6 @@ def test_a_text_without_nul_is_stored_and_json_keeps_its_escape() -> None:
         request(1).__class__(
             request(1).event.model_copy(update={"timestamp": datetime.fromisoformat("0001-01-01T00:00:00+14:00")}),
             b"",
-            request(1).place,
         ),
     ],
     ids=["attempt of a request", "attempt of a result", "attempt of a worker", "time before the first year"],

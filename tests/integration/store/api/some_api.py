@@ -54,7 +54,7 @@ def request_of(
         payload=WorkflowEventPayload(data={"number": number}),
         metadata=WorkflowEventMetadata(**extras),
     )
-    return RequestFact(event, encode(event), Place("requests", 0, next(_offsets)))
+    return RequestFact(event, encode(event))
 
 
 def result_of(
@@ -69,7 +69,7 @@ def result_of(
         result=result or {"answer": 42},
         status=status,
     )
-    return ResultFact(event, encode(event), Place("results", 0, next(_offsets)))
+    return ResultFact(event, encode(event))
 
 
 def invalid_message() -> InvalidFact:

@@ -11,7 +11,7 @@ import pytest
 
 from result_store import batches
 from result_store.batches import Batch
-from result_store.facts import Place, ResultFact
+from result_store.facts import ResultFact
 from result_store.ranks import request_rank, result_rank
 from workflow_events import ResultStatus, WorkflowEvent, WorkflowResultEvent
 from workflow_events.events import ClaimCheck
@@ -37,7 +37,7 @@ def result(**fields: Any) -> WorkflowResultEvent:
 
 
 def fact(**fields: Any) -> ResultFact:
-    return ResultFact(result(**fields), b"", Place("topic", 0, 0))
+    return ResultFact(result(**fields), b"")
 
 
 def test_a_batch_is_full_at_its_number_of_messages_also_those_that_say_nothing() -> None:
@@ -87,11 +87,10 @@ def test_a_payload_that_could_be_had_counts_before_the_same_message_without_it_a
 ) -> None:
     whole, bare = result(status=status), result(status=status, claim_check=CHECK)
     for raw in (b"a", b"b", b"c", b"d"):
-        assert result_rank(whole, raw) > max(result_rank(bare, other) for other in (b"a", b"b", b"c", b"d"))
-        later = bare.model_copy(update={"timestamp": NOW + timedelta(microseconds=1)})
-        assert result_rank(later, raw) > result_rank(whole, raw)
+        assert result_rank(whole, NOW, raw) > max(result_rank(bare, NOW, other) for other in (b"a", b"b", b"c", b"d"))
+        assert result_rank(bare, NOW + timedelta(microseconds=1), raw) > result_rank(whole, NOW, raw)
     asked: dict[str, Any] = {"event_type": "workflow.triggered", "source": "airflow", "timestamp": NOW}
     request = WorkflowEvent(**asked, workflow_id="w", workflow_run_id="r")
     without = request.model_copy(update={"claim_check": CHECK})
-    assert request_rank(request, b"a") > request_rank(without, b"b")
-    assert len(request_rank(request, b"a")) == len(request_rank(without, b"a")) == 41
+    assert request_rank(request, NOW, b"a") > request_rank(without, NOW, b"b")
+    assert len(request_rank(request, NOW, b"a")) == len(request_rank(without, NOW, b"a")) == 41

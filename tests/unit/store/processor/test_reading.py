@@ -79,8 +79,8 @@ def test_a_request_a_result_and_progress_become_facts_with_their_bytes_and_place
     results = stored(wire.result_message(answered, topic="t"))
     # When they are read
     # Then each is what it is
-    assert read(requests, TopicRole.REQUESTS) == RequestFact(asked, requests.value or b"", Place("t", 3, 17))
-    assert read(results, TopicRole.RESULTS) == ResultFact(answered, results.value or b"", Place("t", 3, 17))
+    assert read(requests, TopicRole.REQUESTS) == RequestFact(asked, requests.value or b"")
+    assert read(results, TopicRole.RESULTS) == ResultFact(answered, results.value or b"")
     fact = read(stored(wire.about_message(told, topic="t", correlation_id=about)), TopicRole.PROGRESS)
     assert isinstance(fact, ProgressFact)
     assert (fact.event, fact.correlation_id, kind_of(fact)) == (told, about, "progress")
@@ -194,7 +194,7 @@ def test_whatever_lies_on_a_topic_reading_it_raises_nothing(
     signed: bool,  # noqa: FBT001 - Hypothesis calls it
 ) -> None:
     fact = read(Stored(value, headers, timestamp=timestamp), role, SIGNATURES if signed else None)
-    assert fact is None or fact.place == Place("topic", 3, 17)
+    assert getattr(fact, "place", None) in {None, Place("topic", 3, 17)}
     assert getattr(fact, "error_type", "") != "poison", "reading it failed"
 
 
