@@ -5,53 +5,53 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import ExitStack
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
-from aiokafka import TopicPartition
 from pydantic import SecretStr
 
 from benchmarks.ingesting import BATCH, ENOUGH_SECONDS, Job, database
 from benchmarks.own_process import new_process
 from result_store.event_loop import run_serving
 from result_store.garbage import settle
+from result_store.metrics import StoreMetrics
 from result_store.processor import Processor
 from result_store.settings import StoreSettings
-from workflow_events.transport import aio
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from aiokafka import AIOKafkaConsumer
+    from aiokafka import TopicPartition
 
     from workflow_events.dead_letters import StoredMessage
 
 __all__ = ["rate_side_by_side"]
 
 _LOOK = 0.005
-"""Seconds between two looks at what is committed, or assigned."""
+"""Seconds between two looks at what is assigned."""
 
 
 async def rate_side_by_side(job: Job, processors: int) -> float:
-    """Messages a second, from when each processor has its share of the partitions, and none has read, until all is committed."""
+    """Messages a second, from when each processor has its share of the partitions, and none has read, until all are stored."""
+    return await asyncio.to_thread(_rate, job, processors)
+
+
+def _rate(job: Job, processors: int) -> float:
     group_id = f"measured-{uuid.uuid4().hex}"
-    consumer = await aio.start_consumer(job.kafka, group_id=group_id)
-    try:
-        async with asyncio.timeout(ENOUGH_SECONDS):
-            with ExitStack() as stack:
-                connections = [
-                    stack.enter_context(new_process(_serve, job, group_id, preload=__name__)) for _ in range(processors)
-                ]
-                partitions = _partitions(job)
-                await _shared_out(connections, len(partitions))
-                _tell(connections, "begin")
-                began = time.perf_counter()
-                while await _committed(consumer, partitions) < job.events:  # noqa: ASYNC110 - a broker tells nobody
-                    await asyncio.sleep(_LOOK)
-                seconds = time.perf_counter() - began
-                _tell(connections, "stop")
-    finally:
-        await aio.stop(consumer)
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(new_process(_serve, job, group_id, preload=__name__)) for _ in range(processors)
+        ]
+        _wait(connections, lambda shares: all(shares) and sum(shares) == len(_topics(job)) * job.kafka.topic_partitions)
+        for connection in connections:
+            connection.send("begin")
+        began = time.perf_counter()
+        _wait(connections, lambda stored: sum(stored) >= job.events)
+        seconds = time.perf_counter() - began
+        for connection in connections:
+            connection.send("stop")
     return job.events / seconds
 
 
@@ -59,28 +59,22 @@ def _topics(job: Job) -> list[str]:
     return [job.kafka.workflow_events_topic, job.kafka.workflow_results_topic, job.kafka.workflow_progress_topic]
 
 
-def _partitions(job: Job) -> list[TopicPartition]:
-    return [TopicPartition(topic, number) for topic in _topics(job) for number in range(job.kafka.topic_partitions)]
+def _wait(connections: list[Connection], enough: Callable[[list[int]], bool]) -> None:
+    """Wait until what each has told last is enough.
 
-
-async def _committed(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> int:
-    found = await aio.committed_with_metadata(consumer, partitions)
-    return sum(max(0, committed.offset) for committed in found.values())
-
-
-async def _shared_out(connections: list[Connection], partitions: int) -> None:
-    """Wait until each has a share, and together they have all."""
-    shares = [0] * len(connections)
-    while sum(shares) != partitions or not all(shares):
+    Raises:
+        EOFError: one has died.
+        TimeoutError: it took too long.
+    """
+    told = [0] * len(connections)
+    end = time.monotonic() + ENOUGH_SECONDS
+    while not enough(told):
+        ready = wait(connections, timeout=max(0.0, end - time.monotonic()))
+        if not ready:
+            raise TimeoutError(f"not within {ENOUGH_SECONDS} s: the processors have told {told}")
         for number, connection in enumerate(connections):
-            while connection.poll():
-                shares[number] = connection.recv()
-        await asyncio.sleep(_LOOK)
-
-
-def _tell(connections: list[Connection], what: str) -> None:
-    for connection in connections:
-        connection.send(what)
+            if connection in ready:
+                told[number] = connection.recv()
 
 
 class _Held(Processor):
@@ -110,7 +104,7 @@ async def _process(there: Connection, job: Job, group_id: str) -> None:
         session_timeout=6.0,
     )
     async with database(job.dsn) as ours, asyncio.timeout(ENOUGH_SECONDS):
-        processor = _Held(job.kafka, settings, ours)
+        processor = _Held(job.kafka, settings, ours, metrics=_Telling(there))
         settle()
         async with asyncio.TaskGroup() as group:
             group.create_task(processor.run())
@@ -125,3 +119,17 @@ async def _process(there: Connection, job: Job, group_id: str) -> None:
             processor.begun = True
             await asyncio.to_thread(there.recv)
             processor.stop()
+
+
+class _Telling(StoreMetrics):
+    """Tells how many messages are stored."""
+
+    def __init__(self, there: Connection) -> None:
+        super().__init__()
+        self._there = there
+        self._so_far = 0
+
+    def saved(self, seconds: float, messages: int, changed: int) -> None:
+        super().saved(seconds, messages, changed)
+        self._so_far += messages
+        self._there.send(self._so_far)
