@@ -98,8 +98,9 @@ class Processors:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-        for task in tasks:
-            task.result()
+        # All are asked, for an error that nobody asks for is logged as forgotten.
+        for error in [error for task in tasks if (error := task.exception()) is not None]:
+            raise error
         log.info("Processors stopped")
 
     async def _keep(self, member: _Member) -> None:

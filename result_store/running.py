@@ -84,25 +84,29 @@ async def until_stopped(
     *,
     asked_by: Coroutine[Any, Any, None] | None = None,
 ) -> None:
-    """Do the work; the first signal sets ``stopping``. What is not built yet, or was asked before, is cut off.
+    """Do the work; the first signal sets ``stopping``. A second one cuts it off, and so does one while it is not built.
 
     Args:
-        asked_by: another way of being asked to stop, which its end does; where a signal was first, it changes nothing.
+        asked_by: another way of being asked to stop, which its end does. It is no signal, so the first one after it is no second.
 
     Raises:
         whatever the work raises; where several parts of it failed, what the first raised.
     """
     task = asyncio.ensure_future(work)
+    signalled = False
 
     def asked() -> None:
-        if stopping.is_set() or not built.is_set():
+        nonlocal signalled
+        if signalled or not built.is_set():
             task.cancel()
+        signalled = True
         stopping.set()
 
     async def listen(told: Coroutine[Any, Any, None]) -> None:
         await told
-        if not stopping.is_set():
-            asked()
+        if not built.is_set():
+            task.cancel()
+        stopping.set()
 
     listening = [] if asked_by is None else [asyncio.ensure_future(listen(asked_by))]
     with on_stop_signals(asked):

@@ -34,6 +34,37 @@ async def test_the_first_signal_lets_the_work_end_and_the_second_cuts_it_off() -
     assert told == ["ending"]
 
 
+async def test_who_is_asked_in_another_way_ends_in_good_order_though_a_signal_follows() -> None:
+    # Given work that is built, and that is asked by the end of a stream
+    stopping, built = asyncio.Event(), asyncio.Event()
+    told: list[str] = []
+
+    async def work() -> None:
+        built.set()
+        await stopping.wait()
+        # When a signal follows, as where a terminal signals a process and its parent
+        ask_to_stop()
+        # (the event loop hears of it in its next turn, and cuts off in the one after that)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        told.append("ended")
+
+    # Then it ends as it should
+    await until_stopped(work(), stopping, built, asked_by=built_is_set(built))
+    assert told == ["ended"]
+
+
+async def test_who_is_asked_in_another_way_while_it_is_being_built_ends_at_once() -> None:
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    await until_stopped(work(), asyncio.Event(), asyncio.Event(), asked_by=asyncio.sleep(0))
+
+
+async def built_is_set(built: asyncio.Event) -> None:
+    await built.wait()
+
+
 async def test_a_signal_while_the_parts_are_being_built_ends_at_once() -> None:
     async def work() -> None:
         ask_to_stop()
