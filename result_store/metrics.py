@@ -52,9 +52,9 @@ class StoreMetrics:
         self._stored = Counter(
             "result_store_stored_events", "Rows of requests that have changed, as announced.", registry=registry
         )
-        self._died = Counter(
-            "result_store_processor_deaths",
-            "Processes that stored, died and were started again.",
+        self._restarts = Counter(
+            "result_store_processor_restarts",
+            "Processes that died and are started again, of several that store.",
             registry=registry,
         )
         self._cache = Counter("result_store_cache_requests", "Questions to the cache.", ("outcome",), registry=registry)
@@ -108,9 +108,9 @@ class StoreMetrics:
         self._batch.observe(messages)
         self._stored.inc(changed)
 
-    def died(self) -> None:
-        """One of several processes that store has died."""
-        self._died.inc()
+    def restarted(self) -> None:
+        """One of several processes that store has died, and is started again."""
+        self._restarts.inc()
 
     def cached(self, outcome: CacheOutcome, count: int = 1) -> None:
         """The cache was asked."""

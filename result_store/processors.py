@@ -160,7 +160,7 @@ class Processors:
             if code != 0:
                 log.warning("%s has died (exit code %s); what it had not committed will be read again", member, code)
             return
-        self._metrics.died()
+        self._metrics.restarted()
         why = last.failed if last is not None and last.failed is not None else f"it has died (exit code {code})"
         if last is None or not last.built:
             raise _DiedEarlyError(f"{member} is not at work: {why}")

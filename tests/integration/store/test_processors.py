@@ -116,7 +116,7 @@ async def test_two_store_what_one_would_and_one_that_is_killed_is_started_again(
         exposition = metrics.exposition().decode()
         # (what the one that was killed had counted in its last second, it took with it)
         assert half <= total(exposition, "result_store_messages_total") <= len(messages)
-        assert total(exposition, "result_store_processor_deaths_total") == 2
+        assert total(exposition, "result_store_processor_restarts_total") == 2
         assert "result_store_consumer_lag{" not in exposition
         async with opened(settings) as database, stored_once(kafka, messages, tmp_path) as (once, kept):
             assert await dump(database) == await dump(once)
@@ -168,7 +168,6 @@ async def test_one_that_says_nothing_is_not_well_and_who_cannot_wait_for_it_cuts
         assert not lives(ids[1])
 
 
-@embedded
 def test_where_the_command_is_killed_its_processors_stop_by_themselves(backend: Backend, tmp_path: Path) -> None:
     # Given the command, with the API in its own process and two processors beside it
     process = ServerProcess(
