@@ -15,7 +15,6 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import text
 
 from result_store import processors as module
 from result_store.errors import ResultStoreError
@@ -138,26 +137,6 @@ async def test_one_that_cannot_be_built_ends_them_all_and_says_why(backend: Back
             await processors.run()
     assert "Needed by: result-store run --only processor -> processor -> database" in str(e.value)
     assert processors.process_ids == []
-
-
-async def test_one_that_fails_for_good_ends_them_all_though_the_other_is_well(backend: Backend) -> None:
-    kafka = backend.kafka
-    async with prepared(backend) as settings:
-        processors = Processors(kafka, settings, StoreMetrics())
-        running = asyncio.ensure_future(processors.run())
-        await eventually(lambda: is_ready(processors), PATIENCE)
-        # Given two at work, and a database that loses a table
-        async with opened(settings) as database, database.engine.begin() as connection:
-            await connection.execute(text("DROP TABLE run_events"))
-        # When one request is made, which one of them gets
-        await publish(kafka, history(kafka, EVENTS_PER_REQUEST)[:1])
-        # Then that one says why it ends, and the other ends with it
-        with pytest.raises(
-            ResultStoreError, match=r"Processor \d of 2 has ended with an error: .*result-store migrate"
-        ):
-            async with asyncio.timeout(PATIENCE):
-                await running
-        assert processors.process_ids == []
 
 
 @embedded
